@@ -1,0 +1,126 @@
+"""Neuron models: parameters, units and equations.  No state lives here.
+
+All models share one form, integrated exactly (Rotter & Diesmann 1999) with step dt:
+
+    v(t + dt) = e + (v(t) - e) P_vv + sum_c P_vc i_c(t) + P_v0 I_bias
+    i_c(t + dt) = i_c(t) P_cc                                   c = exc, inh
+
+A spike is emitted when v >= v_th (+ theta, with an adaptive threshold) after the step; then v is
+reset and held for t_ref.  Input that arrives at t is added to i_c (or to v, for delta synapses)
+before the step is taken; delta input to a refractory neuron is lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from snnsim.distributions import Values
+from snnsim.errors import ConfigError
+from snnsim.spec import Spec, choice, record, values
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Delta(Spec):
+    """A spike makes the membrane potential jump by its weight (`weight_mv`)."""
+
+    KIND = "delta"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Exponential(Spec):
+    """A spike makes a current jump by its weight (`weight_pa`), which decays with tau.
+
+    tau_exc di_exc/dt = -i_exc ;  tau_inh di_inh/dt = -i_inh
+    """
+
+    KIND = "exponential"
+    tau_exc_ms: Values = values(unit="ms", above=0.0, help="decay of the excitatory current")
+    tau_inh_ms: Values = values(unit="ms", above=0.0, help="decay of the inhibitory current")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AdaptiveThreshold(Spec):
+    """Homeostasis: the threshold is v_th + theta.
+
+    tau_theta dtheta/dt = -theta ;  theta <- theta + theta_plus at every own spike.
+    Outside the learning periods theta stands still.
+    """
+
+    theta_plus_mv: Values = values(unit="mV", low=0.0, help="rise of the threshold at a spike")
+    tau_theta_ms: Values = values(unit="ms", above=0.0, help="decay of the rise")
+    theta_init_mv: Values = values(0.0, unit="mV", low=0.0, help="theta at the start")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Neuron(Spec):
+    """What leaky and non-leaky integrate-and-fire neurons have in common."""
+
+    v_th_mv: Values = values(unit="mV", help="spike threshold")
+    v_reset_mv: Values | None = values(
+        None, unit="mV", help="potential after a spike (reset = value, subtract)"
+    )
+    reset: str = choice(
+        "value",
+        "zero",
+        "subtract",
+        default="value",
+        help="after a spike: v = v_reset, v = 0, or v = v - (v_th + theta - v_reset)",
+    )
+    c_m_pf: Values = values(250.0, unit="pF", above=0.0, help="membrane capacitance")
+    t_ref_ms: Values = values(0.0, unit="ms", low=0.0, help="refractory period, a multiple of dt")
+    i_bias_pa: Values = values(0.0, unit="pA", help="constant current")
+    v_init_mv: Values | None = values(None, unit="mV", help="potential at the start; without: rest or reset")
+    synapse: Delta | Exponential = record(
+        Delta, Exponential, default=Delta(), help="what an arriving spike does"
+    )
+    threshold: AdaptiveThreshold | None = record(AdaptiveThreshold, default=None, help="adaptive threshold")
+
+    def check_together(self, where: str) -> None:
+        if self.reset == "zero" and self.v_reset_mv is not None:
+            raise ConfigError(
+                'reset = "zero" has no v_reset_mv',
+                where=f"{where}.v_reset_mv",
+                got=self.v_reset_mv,
+                fix='remove v_reset_mv, or set reset = "value"',
+            )
+        if self.reset != "zero" and self.v_reset_mv is None:
+            raise ConfigError(
+                "a key is missing",
+                where=f"{where}.v_reset_mv",
+                expected="a number in mV",
+                fix=f'add v_reset_mv, which reset = "{self.reset}" needs',
+                code="config.missing_key",
+            )
+        reset = 0.0 if self.v_reset_mv is None else self.v_reset_mv
+        if isinstance(reset, float) and isinstance(self.v_th_mv, float) and reset >= self.v_th_mv:
+            raise ConfigError(
+                "the reset is not below the threshold: the neuron would fire for ever",
+                where=f"{where}.v_reset_mv",
+                got=reset,
+                expected=f"< v_th_mv = {self.v_th_mv:g}",
+            )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LIF(Neuron):
+    """Leaky integrate-and-fire.
+
+    tau_m dv/dt = -(v - v_rest) + (tau_m / c_m) (i_exc + i_inh + i_bias)
+    """
+
+    KIND = "lif"
+    tau_m_ms: Values = values(unit="ms", above=0.0, help="membrane time constant")
+    v_rest_mv: Values = values(unit="mV", help="resting potential")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IF(Neuron):
+    """Non-leaky integrate-and-fire (perfect integrator).
+
+    c_m dv/dt = i_exc + i_inh + i_bias
+    """
+
+    KIND = "if"
+
+
+NEURONS: tuple[type[Neuron], ...] = (LIF, IF)
