@@ -15,7 +15,9 @@ expected.add("snnsim/py.typed")
 
 with zipfile.ZipFile(wheel) as archive:
     names = archive.namelist()
-    top_level = next(archive.read(n).decode().split() for n in names if n.endswith(".dist-info/top_level.txt"))
+    top_level = next(
+        archive.read(n).decode().split() for n in names if n.endswith(".dist-info/top_level.txt")
+    )
 
 problems = []
 if top_level != ["snnsim"]:

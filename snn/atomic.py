@@ -36,9 +36,9 @@ def storage_errors(path: Path | str, doing: str = "write") -> Iterator[None]:
     except SnnError:
         raise
     except (OSError, RuntimeError) as error:
-        # HDF5 reports a failed write as OSError or RuntimeError, with the errno only in its text.
+        # HDF5 reports a failed write as either of the two, often with the errno only in its text.
         number = getattr(error, "errno", None) or _errno_in_text(str(error))
-        if number is None and isinstance(error, RuntimeError) and not _is_hdf5(error):
+        if number is None and isinstance(error, RuntimeError):
             raise
         reason = os.strerror(number).lower() if number else str(error)
         fix = _FIXES.get(number or 0, "check the disk and the permissions of the folder")
@@ -56,11 +56,14 @@ def replacing(path: Path | str) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY_SUFFIX}")
     with storage_errors(path):
         try:
+            temporary.unlink(missing_ok=True)
             yield temporary
             _sync(temporary, os.O_RDWR)
             _replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, StorageError) and error.where == str(temporary):
+                error.where = str(path)  # the name that people know
             raise
         sync_folder(path.parent)
 
@@ -111,7 +114,3 @@ def _replace(source: Path, target: Path) -> None:
 def _errno_in_text(text: str) -> int | None:
     found = re.search(r"errno = (\d+)", text)
     return int(found[1]) if found else None
-
-
-def _is_hdf5(error: RuntimeError) -> bool:
-    return bool(re.search(r"hdf5|synchronously|\b(file|dataset|chunk|flush)", str(error), re.IGNORECASE))

@@ -16,6 +16,7 @@ import os
 import re
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 KEPT_FOLDERS = 5
@@ -67,8 +68,8 @@ def _user_cache() -> Path:
 
 def _prune(current: Path) -> None:
     """Remove the longest unused sibling folders beyond KEPT_FOLDERS; the current one stays."""
-    if current.is_dir():
-        _touch(current)
+    with suppress(OSError):  # not there yet, or read-only: still a good cache
+        os.utime(current)
     if not current.parent.is_dir():
         return
     others = []
@@ -84,15 +85,6 @@ def _prune(current: Path) -> None:
 
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _touch(folder: Path) -> bool:
-    """Record the use; a cache that may only be read is still a good cache."""
-    try:
-        os.utime(folder)
-    except OSError:
-        return False
-    return True
 
 
 def _last_use(entry: os.DirEntry[str]) -> float | None:

@@ -103,7 +103,12 @@ class Images(SpikeSource):
     images: np.ndarray | None = array(
         None, low=0.0, high=1.0, help="images themselves, one row each, instead of a data set"
     )
-    test_fraction: float = number(0.3, low=0.0, high=0.95, help="part of the images held out as split = test")
+    test_fraction: float | None = number(
+        None,
+        low=0.0,
+        high=0.95,
+        help="part of each class held out as split = test; without: the data set's own test images, or 0.3",
+    )
     split_seed: int = integer(0, low=0, high=2**31, help="seed of the division into train and test")
     phases: tuple[Phase, ...] = records(Phase, default=(Phase(name="show"),), help="what is shown")
     coding: str = choice("rate", "latency", "delta", default="rate", help="how a pixel becomes spikes")
@@ -127,6 +132,16 @@ class Images(SpikeSource):
             raise ConfigError(
                 "no phases", where=f"{where}.phases", expected="at least one", fix="add a phase"
             )
+        seen: set[str] = set()
+        for k, phase in enumerate(self.phases):
+            if phase.name in seen:
+                raise ConfigError(
+                    "two phases have the same name",
+                    where=f"{where}.phases[{k}].name",
+                    got=phase.name,
+                    expected="a name of its own",
+                )
+            seen.add(phase.name)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,69 @@
+"""A barrier for a few plain threads that run one compiled loop.
+
+Waiting threads spin for a moment and then give their core away at every look, so a busy machine
+slows the loop down by its share and no more.  The memory order is sequentially consistent: what one
+thread wrote before the barrier, every thread reads after it.
+"""
+
+import sys
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+ARRIVED = 0
+GENERATION = 16  # on another cache line than ARRIVED
+SYNC_WORDS = 32
+_SPINS = 2000
+
+_give_core_away = types.ExternalFunction(
+    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
+)
+
+
+def _word(context, builder, signature, args):
+    array_type = signature.args[0]
+    array = context.make_array(array_type)(context, builder, args[0])
+    return cgutils.get_item_pointer(context, builder, array_type, array, [args[1]])
+
+
+@intrinsic
+def _atomic_add(typing_context, array, index, value):
+    """array[index] += value, for all threads at once; returns the value before."""
+
+    def codegen(context, builder, signature, args):
+        return builder.atomic_rmw("add", _word(context, builder, signature, args), args[2], "seq_cst")
+
+    return types.int64(array, types.intp, types.int64), codegen
+
+
+@intrinsic
+def _atomic_load(typing_context, array, index):
+    """array[index], read anew."""
+
+    def codegen(context, builder, signature, args):
+        return builder.load_atomic(_word(context, builder, signature, args), "seq_cst", 8, typ=ir.IntType(64))
+
+    return types.int64(array, types.intp), codegen
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def wait_for_all(sync, n_threads):
+    """Return when n_threads threads have called this.
+
+    sync  int64[SYNC_WORDS]  changed  zeros before the first call, then left to the barrier
+    """
+    if n_threads == 1:
+        return
+    generation = _atomic_load(sync, GENERATION)
+    if _atomic_add(sync, ARRIVED, np.int64(1)) == n_threads - 1:
+        _atomic_add(sync, ARRIVED, np.int64(-n_threads))
+        _atomic_add(sync, GENERATION, np.int64(1))
+        return
+    spins = 0
+    while _atomic_load(sync, GENERATION) == generation:
+        spins += 1
+        if spins > _SPINS:
+            _give_core_away()

@@ -1,0 +1,170 @@
+"""The arrays that the kernels share, grouped by what they belong to.
+
+A *unit* is anything that emits spikes.  Units are numbered through the network: spike sources first
+(level 0), then neurons, ordered by level; level l + 1 receives zero-delay input from level l.  Every
+level is cut into the same number of *ranges*; a range owns its neurons and all synapses onto them.
+The spikes of one (level, range) in one step form a *list*, number level * n_ranges + range.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Layout(NamedTuple):
+    """Who owns what.  All int64."""
+
+    n_sources: int
+    n_ranges: int
+    n_levels: int
+    block: int  # steps in a delivery block
+    list_first: np.ndarray  # [n_lists + 1]  first unit of each list
+    segment_ptr: np.ndarray  # [n_lists + 1]  segments of each list: pieces of one population
+    segment_pop: np.ndarray  # [n_segments]
+    segment_first: np.ndarray  # [n_segments]  first unit
+    segment_n: np.ndarray  # [n_segments]
+    segment_local: np.ndarray  # [n_segments]  first slot within the range (neurons)
+    pop_first: np.ndarray  # [n_pops]  first unit of each population
+    range_size: np.ndarray  # [n_ranges]  neurons
+    buffer_base: np.ndarray  # [n_ranges]  where the input buffer [block, channels, range_size] starts
+    immediate: np.ndarray  # [n_levels]  1 where zero-delay projections leave the level
+
+
+class Cells(NamedTuple):
+    """State of the neurons, index = unit - n_sources.  F is the precision of the network."""
+
+    potential: np.ndarray  # F[N]     mV  relative to rest
+    current: np.ndarray  # F[2, N]    pA  exc, inh
+    theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
+    refractory: np.ndarray  # int32[N]  steps left
+
+
+class CellParameters(NamedTuple):
+    """Parameters: one column a neuron, or CHUNK equal columns for a population that shares them."""
+
+    value: np.ndarray  # F[N_ROWS, n_columns]  see kernels/neurons.py
+    refractory_steps: np.ndarray  # int32[n_columns]
+    column: np.ndarray  # int64[n_pops]  first column
+    shared: np.ndarray  # int64[n_pops]  1 where all neurons share their parameters
+    channels: np.ndarray  # int64[n_pops]  1 (delta) or 2 (exponential)
+    subtract: np.ndarray  # int64[n_pops]  1 for reset by subtraction
+    adaptive: np.ndarray  # int64[n_pops]  1 with an adaptive threshold
+
+
+class Spikes(NamedTuple):
+    """The spikes of the last steps.  The slot of step s is s modulo the number of slots."""
+
+    ids: np.ndarray  # int32[n_slots, n_units]  list l starts at column list_first[l]
+    count: np.ndarray  # int64[n_slots, n_lists]
+    buffer: np.ndarray  # F[...]  input that arrives within the current block
+
+
+class Rows(NamedTuple):
+    """Synapses grouped in bundles (same source population), stored per range, row = source.
+
+    Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.
+    """
+
+    first_unit: np.ndarray  # int64[n_bundles]
+    n_rows: np.ndarray  # int64[n_bundles]
+    delay_low: np.ndarray  # int64[n_bundles]
+    delay_high: np.ndarray  # int64[n_bundles]
+    table: np.ndarray  # int64[n_bundles]  where the bundle's [n_ranges, n_entries + 1] part of start begins
+    base: np.ndarray  # int64[n_bundles, n_ranges]  first synapse of (bundle, range)
+    start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base
+    target: np.ndarray  # uint16[nnz]  channel * range_size + local index
+    weight: np.ndarray  # F[nnz]
+
+
+class Static(NamedTuple):
+    """Bundles whose weights never change."""
+
+    rows: Rows
+    bundle: np.ndarray  # int32[n_units]  bundle of each unit, -1 for none
+    longest: int  # longest delay in steps, 0 without synapses
+
+
+class Plastic(NamedTuple):
+    """Projections whose weights change; bundle q of rows is projection q."""
+
+    rows: Rows
+    source_level: np.ndarray  # int64[n_q]
+    target_pop: np.ndarray  # int64[n_q]
+    piece_low: np.ndarray  # int64[n_q, n_ranges]  first target neuron (index in its population) in the range
+    piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot
+    piece_n: np.ndarray  # int64[n_q, n_ranges]
+    column_base: np.ndarray  # int64[n_q, n_ranges]  where the piece's columns start in column_ptr
+    column_ptr: np.ndarray  # int64[...]  first incoming synapse of each target, relative to base
+    column_synapse: np.ndarray  # uint32[nnz]  incoming synapses by target, relative to base
+    column_entry: np.ndarray  # int32[nnz]  entry of each of them
+    arrived_step: np.ndarray  # int64[...]  last arrival of each entry, -1 before the first
+    arrived_trace: np.ndarray  # float64[...]  presynaptic trace just after it
+    arrived_base: np.ndarray  # int64[n_q, n_ranges]
+    post_step: np.ndarray  # int64[...]  last spike of each target neuron
+    post_trace: np.ndarray  # float64[...]  postsynaptic trace just after it
+    post_base: np.ndarray  # int64[n_q]
+    rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)
+    constant: np.ndarray  # float64[n_q, N_CONSTANTS]  see kernels/plasticity.py
+    decay_plus: np.ndarray  # float64[n_q, n_table]  exp(-k dt / tau_plus)
+    decay_minus: np.ndarray  # float64[n_q, n_table]
+
+
+class Sources(NamedTuple):
+    """Spike sources.  Index = population number (sources come first)."""
+
+    code: np.ndarray  # int64[n_s]  see kernels/sources.py
+    key: np.ndarray  # uint64[n_s]
+    start: np.ndarray  # int64[n_s]  first step
+    period: np.ndarray  # int64[n_s]  steps from one presentation to the next
+    present: np.ndarray  # int64[n_s]  of which the source is active
+    n_presentations: np.ndarray  # int64[n_s]
+    schedule_base: np.ndarray  # int64[n_s]
+    table_base: np.ndarray  # int64[n_s]
+    width: np.ndarray  # int64[n_s]  columns of a table row
+    schedule: np.ndarray  # int64[...]  table row of each presentation
+    table: np.ndarray  # float64[...]
+    threshold: np.ndarray  # float64[n_s]  delta coding
+    event_base: np.ndarray  # int64[n_s + 1]  given spikes of each source population
+    event_step: np.ndarray  # int64[...]  ascending
+    event_id: np.ndarray  # int64[...]  ascending within a step
+
+
+class Drives(NamedTuple):
+    """What acts on neurons directly: compound Poisson input and currents."""
+
+    poisson_pop: np.ndarray  # int64[n_d]
+    poisson_channel: np.ndarray  # int64[n_d]
+    poisson_weight: np.ndarray  # float64[n_d]
+    poisson_key: np.ndarray  # uint64[n_d]
+    poisson_start: np.ndarray  # int64[n_d]
+    poisson_stop: np.ndarray  # int64[n_d]
+    row_base: np.ndarray  # int64[n_d]
+    row: np.ndarray  # int64[...]  row of cdf for each target neuron
+    cdf_length: np.ndarray  # int64[n_rows]
+    cdf_base: np.ndarray  # int64[n_rows]
+    cdf: np.ndarray  # float64[...]  P(count <= j)
+    current_pop: np.ndarray  # int64[n_c]
+    current_base: np.ndarray  # int64[n_c]
+    current_n: np.ndarray  # int64[n_c]  number of times
+    current_width: np.ndarray  # int64[n_c]  1, or one column a neuron
+    current_step: np.ndarray  # int64[...]
+    current_value_base: np.ndarray  # int64[n_c]
+    current_value: np.ndarray  # float64[...]
+
+
+class Recorder(NamedTuple):
+    """Where spikes and samples of one call go."""
+
+    wanted: np.ndarray  # uint8[n_units]
+    spike_step: np.ndarray  # int64[capacity]
+    spike_unit: np.ndarray  # int32[capacity]
+    n_spikes: np.ndarray  # int64[1]
+    variable: np.ndarray  # int64[n_p]  see kernels/engine.py
+    every: np.ndarray  # int64[n_p]
+    item_ptr: np.ndarray  # int64[n_p * n_ranges + 1]
+    item_neuron: np.ndarray  # int64[...]
+    item_column: np.ndarray  # int64[...]
+    frame_base: np.ndarray  # int64[n_p]
+    width: np.ndarray  # int64[n_p]
+    frame: np.ndarray  # F[...]
+    rest: np.ndarray  # F[N]  resting potential, added to the stored potential

@@ -1,0 +1,123 @@
+"""Spike sources and direct drives.  Every random number depends on (seed, stream, step, unit) only."""
+
+import numpy as np
+from numba import njit
+
+from snnsim.kernels.random import subkey, uniform01
+
+RATE, LATENCY, DELTA, EVENTS = 0, 1, 2, 3
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def emit(ids, found, sources, p, first_unit, low, n, t):
+    """Spikes of the sources low to low + n - 1 of source population p in step t.
+
+    ids  int32[>= found + n]  written from `found` on, ascending;  returns the new count
+    Within presentation m, table row schedule[m]:
+      RATE     fires with probability table[row, k]
+      LATENCY  fires table[row, k] steps after the onset (never if negative)
+      DELTA    fires at the onset where the row differs by `threshold` from the row before; first half ON,
+               second half OFF
+      EVENTS   fires as given
+    """
+    if sources.code[p] == EVENTS:
+        return emit_events(ids, found, sources, p, first_unit, low, n, t)
+    since = t - sources.start[p]
+    if since < 0 or sources.period[p] == 0:
+        return found
+    m = since // sources.period[p]
+    offset = since - m * sources.period[p]
+    if m >= sources.n_presentations[p] or offset >= sources.present[p]:
+        return found
+    width = sources.width[p]
+    row = sources.table_base[p] + sources.schedule[sources.schedule_base[p] + m] * width
+    if sources.code[p] == RATE:
+        key = subkey(sources.key[p], t)
+        for k in range(low, low + n):
+            ids[found] = first_unit + k - low
+            found += np.int64(uniform01(key, k) < sources.table[row + k])
+    elif sources.code[p] == LATENCY:
+        for k in range(low, low + n):
+            ids[found] = first_unit + k - low
+            found += np.int64(sources.table[row + k] == offset)
+    elif offset == 0:
+        for k in range(low, low + n):
+            pixel = k % width
+            before = 0.0
+            if m > 0:
+                last = sources.schedule[sources.schedule_base[p] + m - 1]
+                before = sources.table[sources.table_base[p] + last * width + pixel]
+            change = sources.table[row + pixel] - before
+            if k >= width:
+                change = -change
+            ids[found] = first_unit + k - low
+            found += np.int64(change >= sources.threshold[p] and change > 0.0)
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def emit_events(ids, found, sources, p, first_unit, low, n, t):
+    """Given spikes of step t; see emit."""
+    left, end = sources.event_base[p], sources.event_base[p + 1]
+    right = end
+    while left < right:
+        middle = (left + right) // 2
+        if sources.event_step[middle] < t:
+            left = middle + 1
+        else:
+            right = middle
+    while left < end and sources.event_step[left] == t:
+        k = sources.event_id[left]
+        if low <= k < low + n:
+            ids[found] = first_unit + k - low
+            found += 1
+        left += 1
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def poisson_input(arrived, drives, d, low, t):
+    """Add the weighted Poisson counts of drive d to the neurons low, low + 1, ... of its target.
+
+    arrived  F[n]  changed
+    The count is the number of cdf entries <= u: inversion, exact to the 53 bits of u.
+    """
+    if t < drives.poisson_start[d] or t >= drives.poisson_stop[d]:
+        return
+    key = subkey(drives.poisson_key[d], t)
+    weight = drives.poisson_weight[d]
+    for k in range(arrived.size):
+        u = uniform01(key, low + k)
+        row = drives.row[drives.row_base[d] + low + k]
+        base = drives.cdf_base[row]
+        left, right = 0, drives.cdf_length[row]
+        while left < right:
+            middle = (left + right) // 2
+            if drives.cdf[base + middle] <= u:
+                left = middle + 1
+            else:
+                right = middle
+        arrived[k] += weight * left
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def current_input(drive, drives, c, low, t, p_v0):
+    """Add current c, constant since its last given time, to the drive of the neurons from low on.
+
+    drive  F[n]  changed  mV
+    """
+    left, right = drives.current_base[c], drives.current_base[c] + drives.current_n[c]
+    first = left
+    while left < right:
+        middle = (left + right) // 2
+        if drives.current_step[middle] <= t:
+            left = middle + 1
+        else:
+            right = middle
+    if left == first:
+        return
+    width = drives.current_width[c]
+    row = drives.current_value_base[c] + (left - first - 1) * width
+    for k in range(drive.size):
+        value = drives.current_value[row + low + k] if width > 1 else drives.current_value[row]
+        drive[k] += p_v0[k] * value

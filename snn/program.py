@@ -1,0 +1,189 @@
+"""Lowering: from a network to the flat arrays that the kernels work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from snnsim.encoding import EncodedImages
+from snnsim.grid import check_grid
+from snnsim.inputs import encode_images, learning_periods, make_drives, make_sources, source_sizes
+from snnsim.kernels.connectivity import Run
+from snnsim.kernels.layout import CellParameters, Cells, Drives, Layout, Plastic, Sources, Spikes, Static
+from snnsim.network import Network
+from snnsim.propagators import cell_parameters, start_mv
+from snnsim.streams import realise
+from snnsim.units import N_CHANNELS, Units, make_layout, number_units
+from snnsim.wiring import build_plastic, build_static, delay_range, expected_synapses
+
+_BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Sizes before anything is built.  n_synapses is the expected number; bytes are of the simulation."""
+
+    n_neurons: int
+    n_sources: int
+    n_synapses: int
+    state_bytes: int
+    synapse_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.state_bytes + self.synapse_bytes
+
+
+@dataclass
+class Program:
+    """A network on a time grid, ready to run.  Arrays of `cells`, `spikes` and `plastic` change in time."""
+
+    network: Network
+    dt_ms: float
+    seed: int
+    units: Units
+    delays: dict[str, tuple[int, int]]
+    images: dict[str, EncodedImages]
+    learning: list[tuple[int, int]]
+    layout: Layout
+    parameters: CellParameters
+    cells: Cells
+    spikes: Spikes
+    static: Static
+    plastic: Plastic
+    sources: Sources
+    drives: Drives
+
+    @property
+    def n_synapses(self) -> int:
+        return self.static.rows.target.size + self.plastic.rows.target.size
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that changes while the network runs, by name; the arrays themselves, not copies."""
+        found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
+        found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
+        found["plastic/weight"] = self.plastic.rows.weight
+        for name in ("arrived_step", "arrived_trace", "post_step", "post_trace"):
+            found[f"plastic/{name}"] = getattr(self.plastic, name)
+        return found
+
+
+def lower(
+    network: Network,
+    dt_ms: float,
+    seed: int,
+    *,
+    data_dir: Path | str | None = None,
+    n_ranges: int = 0,
+    run: Run = map,
+) -> Program:
+    """Build everything.  n_ranges = 0 lets the size of the network decide; results do not depend on it."""
+    dtype = np.dtype(network.precision)
+    check_grid(network, dt_ms)
+    images = encode_images(network, dt_ms, seed, data_dir)
+    units, delays = _number(network, dt_ms, images, n_ranges)
+    longest = max((high for _, high in delays.values()), default=0)
+    layout = make_layout(units, _block_length(longest), _immediate_levels(network, units, delays))
+    return Program(
+        network=network,
+        dt_ms=dt_ms,
+        seed=seed,
+        units=units,
+        delays=delays,
+        images=images,
+        learning=learning_periods(network, images),
+        layout=layout,
+        parameters=cell_parameters(network, units, dt_ms, seed, dtype),
+        cells=initial_cells(network, units, seed, dtype),
+        spikes=empty_spikes(units, layout, longest, dtype),
+        static=build_static(network, units, delays, dt_ms, seed, dtype, run),
+        plastic=build_plastic(network, units, delays, dt_ms, seed, dtype, run),
+        sources=make_sources(network, units, images, dt_ms, seed),
+        drives=make_drives(network, units, dt_ms, seed),
+    )
+
+
+def estimate(network: Network, dt_ms: float, data_dir: Path | str | None = None, seed: int = 1) -> Estimate:
+    """How large a network is, without building its synapses.
+
+    Raises ConfigError and FileError like `lower` for what cannot be built.
+    """
+    check_grid(network, dt_ms)
+    images = encode_images(network, dt_ms, seed, data_dir)
+    units, delays = _number(network, dt_ms, images, 0)
+    item = np.dtype(network.precision).itemsize
+    longest = max((high for _, high in delays.values()), default=0)
+    synapses, synapse_bytes = 0.0, 0.0
+    tables: dict[str, tuple[int, int]] = {}
+    for name, p in network.projections.items():
+        n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
+        synapses += n
+        low, high = delays[name]
+        synapse_bytes += n * (2 + item + (8 if p.plastic else 0))
+        if p.plastic:
+            synapse_bytes += units.size[p.source] * (high - low + 1) * units.n_ranges * 20
+        else:
+            before = tables.get(p.source, (low, high))
+            tables[p.source] = min(low, before[0]), max(high, before[1])
+    for source, (low, high) in tables.items():
+        synapse_bytes += 4.0 * units.size[source] * (high - low + 1) * units.n_ranges
+    state = units.n_neurons * item * (4 + N_CHANNELS * _block_length(longest)) + units.n_units * 4 * (
+        longest + 2
+    )
+    state += sum(shown.table.nbytes for shown in images.values()) + 40 * units.n_units
+    return Estimate(units.n_neurons, units.n_sources, round(synapses), int(state), int(synapse_bytes))
+
+
+def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:
+    """The state of all neurons at step 0."""
+    n = units.n_neurons
+    potential, theta = np.zeros(n), np.zeros(n)
+    for name, population in network.populations.items():
+        at = slice(units.first[name] - units.n_sources, units.first[name] - units.n_sources + population.n)
+        where, neuron = f"populations.{name}.neuron", population.neuron
+        potential[at] = start_mv(neuron, population.n, seed, where)
+        if neuron.threshold is not None:
+            purpose = f"{where}.threshold.theta_init_mv"
+            theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
+    return Cells(
+        potential.astype(dtype),
+        np.zeros((N_CHANNELS, n), dtype),
+        theta.astype(dtype),
+        np.zeros(n, dtype=np.int32),
+    )
+
+
+def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
+    """No spikes in flight.  One slot more than the longest delay: a fast thread may be a step ahead."""
+    slots = longest + 2
+    words = int((layout.range_size * N_CHANNELS * layout.block).sum())
+    return Spikes(
+        np.zeros((slots, units.n_units), dtype=np.int32),
+        np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
+        np.zeros(words, dtype=dtype),
+    )
+
+
+def _number(
+    network: Network, dt_ms: float, images: dict[str, EncodedImages], n_ranges: int
+) -> tuple[Units, dict[str, tuple[int, int]]]:
+    delays = {name: delay_range(p, dt_ms, f"projections.{name}") for name, p in network.projections.items()}
+    instant = [(p.source, p.target) for name, p in network.projections.items() if delays[name][0] == 0]
+    return number_units(network, source_sizes(network, images), instant, n_ranges), delays
+
+
+def _immediate_levels(network: Network, units: Units, delays: dict[str, tuple[int, int]]) -> np.ndarray:
+    levels = np.zeros(units.n_levels)
+    for name, projection in network.projections.items():
+        if delays[name][0] == 0:
+            levels[units.level[projection.source]] = 1
+    return levels
+
+
+def _block_length(longest: int) -> int:
+    length = 1
+    while length * 2 <= min(longest, _BLOCK):
+        length *= 2
+    return length

@@ -1,0 +1,75 @@
+"""The synapses of one projection as a table, in an order that depends on the network alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnsim.errors import ConfigError, nearest
+from snnsim.kernels.layout import Rows
+from snnsim.memory_recording import SampleLayout
+from snnsim.network import Probe
+from snnsim.program import Program
+from snnsim.wiring import bundles_of, channel_of
+
+
+class SynapseTable:
+    """source, target int64[n] and delay int64[n] (steps) of a projection, by source, delay, target.
+
+    weight() reads the weights as they are now.
+    """
+
+    def __init__(self, program: Program, name: str) -> None:
+        network = program.network
+        if name not in network.projections:
+            raise ConfigError("no such projection", where=name, fix=nearest(name, network.projections))
+        projection = network.projections[name]
+        bundles = bundles_of(network, program.delays, projection.plastic)
+        b = next(k for k, bundle in enumerate(bundles) if name in bundle.projections)
+        self._rows: Rows = program.plastic.rows if projection.plastic else program.static.rows
+        self._unit = "pA" if projection.weight_pa is not None else "mV"
+        units, channel = program.units, channel_of(network, projection)
+        parts = [self._part(program, b, r, projection.target, channel) for r in range(units.n_ranges)]
+        source, delay, target, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        if len([n for n in bundles[b].projections if network.projections[n].target == projection.target]) > 1:
+            raise ConfigError(
+                "two static projections between the same populations are stored as one",
+                where=f"projections.{name}",
+                got=name,
+                fix="make one of them plastic, or join them",
+            )
+        order = np.lexsort((position, target, delay, source))
+        self.source, self.delay, self.target = source[order], delay[order], target[order]
+        self._position = position[order]
+
+    def _part(self, program: Program, b: int, r: int, target: str, channel: int) -> tuple[np.ndarray, ...]:
+        rows, units = self._rows, program.units
+        n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
+        n_entries = int(rows.n_rows[b]) * n_delays
+        at = int(rows.table[b]) + r * (n_entries + 1)
+        counts = np.diff(rows.start[at : at + n_entries + 1].astype(np.int64))
+        entry = np.repeat(np.arange(n_entries), counts)
+        position = int(rows.base[b, r]) + np.arange(entry.size)
+        low, high = units.piece(target, r)
+        index = (
+            rows.target[position].astype(np.int64) - channel * units.range_size(r) - units.local(target, r)
+        )
+        mine = (index >= 0) & (index < high - low)
+        entry, position, index = entry[mine], position[mine], index[mine]
+        return entry // n_delays, entry % n_delays + int(rows.delay_low[b]), index + low, position
+
+    def weight(self) -> np.ndarray:
+        """float[n]: the weights now."""
+        return self._rows.weight[self._position]
+
+    def layout(self, probe: Probe, every_steps: int) -> SampleLayout:
+        """How a probe of these weights is recorded; its ids count the synapses in the order of this table."""
+        n = self._position.size
+        ids = np.arange(n) if probe.ids is None else np.asarray(probe.ids)
+        if ids.size and int(ids[-1]) >= n:
+            raise ConfigError(
+                "no such synapse",
+                where=f"probe of {probe.target}",
+                got=int(ids[-1]),
+                expected=f"0 to {n - 1}",
+            )
+        return SampleLayout(ids, "weight", self._unit, every_steps, 0, self._rows.weight.dtype.name)

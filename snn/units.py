@@ -1,0 +1,150 @@
+"""Numbering of everything that spikes: populations in levels, levels cut into ranges.
+
+See kernels/layout.py for the terms.  The numbers depend on the network alone, never on the threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnsim.errors import ConfigError
+from snnsim.kernels.layout import Layout
+from snnsim.network import Network
+
+N_CHANNELS = 2
+_SLOTS = 2**16  # targets are stored in 16 bits
+_RANGES = 4  # enough for a few threads; each range costs one look-up a spike
+_RANGE_LEAST = 1024  # units below which a range is not worth its barrier
+
+
+@dataclass(frozen=True)
+class Units:
+    """Where each population lives.
+
+    names   populations in order: spike sources, then neurons by level
+    first   first unit of each; sizes its number of units; level its level (0 for sources)
+    cuts    int64[n_levels, n_ranges + 1]  first unit of each list and the end of the level
+    """
+
+    names: list[str]
+    first: dict[str, int]
+    size: dict[str, int]
+    level: dict[str, int]
+    n_sources: int
+    n_units: int
+    n_levels: int
+    n_ranges: int
+    cuts: np.ndarray
+
+    @property
+    def n_neurons(self) -> int:
+        """Number of neurons, without sources."""
+        return self.n_units - self.n_sources
+
+    def piece(self, name: str, r: int) -> tuple[int, int]:
+        """The neurons [low, high) of a population, counted within it, that range r owns."""
+        low, high = self.cuts[self.level[name], r : r + 2]
+        first, n = self.first[name], self.size[name]
+        return int(np.clip(low - first, 0, n)), int(np.clip(high - first, 0, n))
+
+    def local(self, name: str, r: int) -> int:
+        """Position within range r of the first neuron of the population's piece."""
+        level = self.level[name]
+        before = sum(int(self.cuts[k, r + 1] - self.cuts[k, r]) for k in range(1, level))
+        return before + self.first[name] + self.piece(name, r)[0] - int(self.cuts[level, r])
+
+    def range_size(self, r: int) -> int:
+        """Neurons of range r."""
+        return int(sum(self.cuts[k, r + 1] - self.cuts[k, r] for k in range(1, self.n_levels)))
+
+
+def number_units(
+    network: Network, source_sizes: dict[str, int], zero_delay: list[tuple[str, str]], n_ranges: int
+) -> Units:
+    """Number all units.  `zero_delay` lists (source, target) of projections with delay 0.
+
+    n_ranges = 0 chooses by the size of the network.  Raises ConfigError where zero delays form a cycle.
+    """
+    levels = _levels(network, zero_delay)
+    names = [*network.sources(), *sorted(network.populations, key=lambda name: levels[name])]
+    size = {
+        name: source_sizes[name] if name in source_sizes else network.populations[name].n for name in names
+    }
+    level = {name: levels.get(name, 0) for name in names}
+    first, total = {}, 0
+    for name in names:
+        first[name] = total
+        total += size[name]
+    n_levels = 1 + max(level.values())
+    n_sources = sum(source_sizes.values())
+    if n_ranges == 0:
+        by_slots = -(-N_CHANNELS * (total - n_sources) // (_SLOTS - n_levels))
+        by_size = min(_RANGES, (total - n_sources + n_sources // 4) // _RANGE_LEAST)
+        n_ranges = max(1, by_slots, by_size)
+    cuts = np.zeros((n_levels, n_ranges + 1), dtype=np.int64)
+    for k in range(n_levels):
+        members = [name for name in names if level[name] == k]
+        low = min((first[name] for name in members), default=0)
+        n = sum(size[name] for name in members)
+        cuts[k] = low + np.arange(n_ranges + 1) * n // n_ranges
+    return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, cuts)
+
+
+def _levels(network: Network, zero_delay: list[tuple[str, str]]) -> dict[str, int]:
+    """Level of each population: 1, or one more than every population that reaches it without delay."""
+    levels = dict.fromkeys(network.populations, 1)
+    for _ in network.populations:
+        changed = False
+        for source, target in zero_delay:
+            if source in levels and levels[target] <= levels[source]:
+                levels[target] = levels[source] + 1
+                changed = True
+        if not changed:
+            return levels
+    cycle = sorted({name for pair in zero_delay for name in pair if levels.get(name, 0) > 1})
+    raise ConfigError(
+        "projections with zero delay form a cycle",
+        where="projections",
+        got=" -> ".join(cycle),
+        expected="a delay of at least dt_ms somewhere on it",
+    )
+
+
+def make_layout(units: Units, block: int, immediate: np.ndarray) -> Layout:
+    """The kernels' view of the numbering."""
+    n_r, n_l = units.n_ranges, units.n_levels
+    ptr, pop, first, n, local = [0], [], [], [], []
+    for k in range(n_l):
+        for r in range(n_r):
+            for p, name in enumerate(units.names):
+                low, high = units.piece(name, r)
+                if units.level[name] == k and high > low:
+                    pop.append(p)
+                    first.append(units.first[name] + low)
+                    n.append(high - low)
+                    local.append(units.local(name, r) if k > 0 else 0)
+            ptr.append(len(pop))
+    range_size = np.array([units.range_size(r) for r in range(n_r)], dtype=np.int64)
+    words = range_size * N_CHANNELS * block
+    return Layout(
+        n_sources=units.n_sources,
+        n_ranges=n_r,
+        n_levels=n_l,
+        block=block,
+        list_first=np.append(units.cuts[:, :-1].ravel(), units.n_units),
+        segment_ptr=_ints(ptr),
+        segment_pop=_ints(pop),
+        segment_first=_ints(first),
+        segment_n=_ints(n),
+        segment_local=_ints(local),
+        pop_first=_ints([units.first[name] for name in units.names]),
+        range_size=range_size,
+        buffer_base=np.cumsum(words) - words,
+        immediate=immediate.astype(np.int64),
+    )
+
+
+def _ints(items: list[int]) -> np.ndarray:
+    return np.array(items, dtype=np.int64)

@@ -1,0 +1,347 @@
+"""Synapses: from projections to the rows that the kernels read.
+
+Projections whose weights never change are merged into one bundle for each source population; each
+plastic projection is a bundle of its own and also has columns, for its targets' spikes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnsim.connectivity import (
+    AllToAll,
+    Arrays,
+    ConnectionRule,
+    FixedInDegree,
+    FixedOutDegree,
+    FixedTotalNumber,
+    OneToOne,
+    PairwiseBernoulli,
+)
+from snnsim.distributions import Distribution, Values
+from snnsim.errors import ConfigError
+from snnsim.grid import to_step_array, to_steps
+from snnsim.kernels import connectivity as wire
+from snnsim.kernels import plasticity as rule_columns
+from snnsim.kernels.layout import Plastic, Rows, Static
+from snnsim.kernels.sampling import CONSTANT, draw
+from snnsim.models import Exponential
+from snnsim.network import Network, Projection
+from snnsim.plasticity import STDP
+from snnsim.streams import key_of
+from snnsim.units import Units
+
+_DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
+_RULES = {
+    AllToAll: wire.ALL_TO_ALL,
+    OneToOne: wire.ONE_TO_ONE,
+    PairwiseBernoulli: wire.PAIRWISE_BERNOULLI,
+    FixedInDegree: wire.FIXED_IN_DEGREE,
+    FixedOutDegree: wire.FIXED_OUT_DEGREE,
+    FixedTotalNumber: wire.FIXED_TOTAL_NUMBER,
+}
+
+
+def delay_range(projection: Projection, dt_ms: float, where: str) -> tuple[int, int]:
+    """Smallest and largest delay, in steps, that a projection can have."""
+    delay = projection.delay_ms
+    if isinstance(delay, Distribution):
+        ends = [draw(delay.code(), *delay.parameters(), u) for u in (0.0, 1.0 - 2.0**-53)]
+        low, high = (int(np.floor(end / dt_ms + 0.5)) for end in ends)
+        return low, high
+    if isinstance(delay, np.ndarray):
+        steps = to_step_array(delay, dt_ms, f"{where}.delay_ms")
+        return int(steps.min()), int(steps.max())
+    steps_all = to_steps(float(delay), dt_ms, f"{where}.delay_ms")  # type: ignore[arg-type]
+    return steps_all, steps_all
+
+
+def expected_synapses(rule: ConnectionRule, n_source: int, n_target: int, same: bool) -> float:
+    """Expected number of connections of a rule."""
+    lost = n_source if same and not getattr(rule, "autapses", True) else 0
+    match rule:
+        case AllToAll():
+            return n_source * n_target - lost
+        case OneToOne():
+            return n_source
+        case PairwiseBernoulli():
+            return rule.p * (n_source * n_target - lost)
+        case FixedInDegree():
+            return rule.n * n_target
+        case FixedOutDegree():
+            return rule.n * n_source
+        case FixedTotalNumber():
+            return rule.n
+        case Arrays():
+            return rule.source.size
+    raise ConfigError("unknown connection rule", where="projections", got=type(rule).__name__)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Projections that share one matrix."""
+
+    source: str
+    projections: list[str]
+    delay_low: int
+    delay_high: int
+
+    @property
+    def n_delays(self) -> int:
+        return self.delay_high - self.delay_low + 1
+
+
+def bundles_of(network: Network, delays: dict[str, tuple[int, int]], plastic: bool) -> list[Bundle]:
+    """The bundles of the static projections (one a source), or of the plastic ones (one each)."""
+    groups: dict[str, list[str]] = {}
+    for name, projection in network.projections.items():
+        if projection.plastic == plastic:
+            groups.setdefault(name if plastic else projection.source, []).append(name)
+    return [
+        Bundle(
+            network.projections[names[0]].source,
+            names,
+            min(delays[name][0] for name in names),
+            max(delays[name][1] for name in names),
+        )
+        for names in groups.values()
+    ]
+
+
+def _law(value: Values) -> tuple[int, float, float, float, float]:
+    if isinstance(value, Distribution):
+        return value.code(), *value.parameters()
+    return CONSTANT, float(value), 0.0, -np.inf, np.inf  # type: ignore[arg-type]
+
+
+def channel_of(network: Network, projection: Projection) -> int:
+    """0 for delta synapses and the excitatory current, 1 for the inhibitory one."""
+    if not isinstance(network.populations[projection.target].neuron.synapse, Exponential):
+        return 0
+    if projection.receptor is not None:
+        return int(projection.receptor == "inh")
+    weight = projection.weight
+    low = weight.support()[0] if isinstance(weight, Distribution) else float(np.min(np.asarray(weight)))
+    return int(low < 0)
+
+
+def _pieces(network: Network, units: Units, projection: Projection) -> wire.Pieces:
+    bounds = [units.piece(projection.target, r) for r in range(units.n_ranges)]
+    channel = channel_of(network, projection)
+    slots = [channel * units.range_size(r) + units.local(projection.target, r) for r in range(units.n_ranges)]
+    low, high = np.array(bounds, dtype=np.int64).T.copy()
+    return wire.Pieces(low, high, np.array(slots, dtype=np.int64))
+
+
+def _plan(
+    network: Network, units: Units, name: str, matrix: wire.Matrix, dt_ms: float, seed: int
+) -> wire.Plan | wire.Pairs:
+    projection = network.projections[name]
+    rule = projection.rule
+    if isinstance(rule, Arrays):
+        delay = projection.delay_ms
+        if isinstance(delay, Distribution) or isinstance(projection.weight, Distribution):
+            raise ConfigError(
+                "connections given as arrays have given weights and delays",
+                where=f"projections.{name}",
+                expected="a number or a list for weight and delay_ms",
+            )
+        steps = to_step_array(
+            np.atleast_1d(np.asarray(delay, dtype=float)), dt_ms, f"projections.{name}.delay_ms"
+        )
+        return wire.make_pairs(
+            rule.source, rule.target, np.atleast_1d(np.asarray(projection.weight, dtype=float)), steps
+        )
+    same = projection.source == projection.target
+    return wire.make_plan(
+        _RULES[type(rule)],  # type: ignore[index]
+        key_of(seed, f"projections.{name}"),
+        matrix,
+        units.size[projection.target],
+        probability=getattr(rule, "p", 0.0),
+        number=getattr(rule, "n", 0),
+        multapses=getattr(rule, "multapses", True),
+        exclude_self=same and not getattr(rule, "autapses", True),
+        weight=_law(projection.weight),
+        delay_ms=_law(projection.delay_ms),
+        dt_ms=dt_ms,
+    )
+
+
+def build_rows(
+    network: Network,
+    units: Units,
+    bundles: list[Bundle],
+    dt_ms: float,
+    seed: int,
+    dtype: np.dtype,
+    run: wire.Run,
+) -> tuple[Rows, list[wire.Matrix]]:
+    """All synapses of some bundles, in two passes: count, then fill."""
+    n_r = units.n_ranges
+    n_rows = [units.size[b.source] for b in bundles]
+    entries = [rows * b.n_delays + 1 for rows, b in zip(n_rows, bundles, strict=True)]
+    table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
+    start = np.zeros(int(table[-1]), dtype=np.uint32)
+    matrices, plans, pieces = [], [], []
+    for k, bundle in enumerate(bundles):
+        part = start[table[k] : table[k + 1]].reshape(n_r, entries[k])
+        matrix = wire.Matrix(
+            part,
+            np.empty(0, np.uint16),
+            np.empty(0, dtype),
+            np.zeros(n_r + 1, np.int64),
+            bundle.delay_low,
+            bundle.n_delays,
+        )
+        plans.append([_plan(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
+        pieces.append([_pieces(network, units, network.projections[name]) for name in bundle.projections])
+        for plan, piece in zip(plans[k], pieces[k], strict=True):
+            wire.count_projection(matrix, piece, plan, run)
+        matrices.append(wire.prefix(matrix))
+        if int(np.diff(matrix.base).max(initial=0)) >= 2**32:
+            raise ConfigError(
+                "too many synapses for one range",
+                where=f"projections.{bundle.projections[0]}",
+                got=int(np.diff(matrix.base).max()),
+                expected="fewer than 2**32",
+            )
+    first = np.concatenate([[0], np.cumsum([int(m.base[-1]) for m in matrices], dtype=np.int64)]).astype(
+        np.int64
+    )
+    target = np.empty(int(first[-1]), dtype=np.uint16)
+    weight = np.empty(int(first[-1]), dtype=dtype)
+    for k, matrix in enumerate(matrices):
+        part = slice(int(first[k]), int(first[k + 1]))
+        matrices[k] = matrix._replace(target=target[part], weight=weight[part])
+        for plan, piece in zip(plans[k], pieces[k], strict=True):
+            wire.fill_projection(matrices[k], piece, plan, run)
+    base = np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r)
+    rows = Rows(
+        first_unit=_ints(units.first[b.source] for b in bundles),
+        n_rows=_ints(n_rows),
+        delay_low=_ints(b.delay_low for b in bundles),
+        delay_high=_ints(b.delay_high for b in bundles),
+        table=table[:-1],
+        base=base,
+        start=start,
+        target=target,
+        weight=weight,
+    )
+    return rows, matrices
+
+
+def build_static(
+    network: Network,
+    units: Units,
+    delays: dict[str, tuple[int, int]],
+    dt_ms: float,
+    seed: int,
+    dtype: np.dtype,
+    run: wire.Run,
+) -> Static:
+    """All projections whose weights never change."""
+    bundles = bundles_of(network, delays, plastic=False)
+    rows, _ = build_rows(network, units, bundles, dt_ms, seed, dtype, run)
+    bundle = np.full(units.n_units, -1, dtype=np.int32)
+    for k, b in enumerate(bundles):
+        bundle[units.first[b.source] : units.first[b.source] + units.size[b.source]] = k
+    return Static(rows, bundle, max((b.delay_high for b in bundles), default=0))
+
+
+def build_plastic(
+    network: Network,
+    units: Units,
+    delays: dict[str, tuple[int, int]],
+    dt_ms: float,
+    seed: int,
+    dtype: np.dtype,
+    run: wire.Run,
+) -> Plastic:
+    """All projections whose weights change, with columns and traces."""
+    bundles = bundles_of(network, delays, plastic=True)
+    rows, matrices = build_rows(network, units, bundles, dt_ms, seed, dtype, run)
+    names = [b.projections[0] for b in bundles]
+    targets = [network.projections[name].target for name in names]
+    n_q, n_r = len(bundles), units.n_ranges
+    nnz = rows.target.size
+    column_synapse, column_entry = np.empty(nnz, np.uint32), np.empty(nnz, np.int32)
+    piece_low, piece_slot, piece_n, column_base, arrived_base = np.zeros((5, n_q, n_r), dtype=np.int64)
+    ptrs: list[np.ndarray] = []
+    n_ptr = n_arrived = 0
+    for q, matrix in enumerate(matrices):
+        pieces = _pieces(network, units, network.projections[names[q]])
+        entries = matrix.start.shape[1] - 1
+        for r in range(n_r):
+            piece_low[q, r], piece_slot[q, r] = pieces.lo[r], pieces.slot0[r]
+            piece_n[q, r] = pieces.hi[r] - pieces.lo[r]
+            slot = int(pieces.slot0[r])
+            ptr, synapse, entry = wire.transpose(matrix, r, slot, slot + int(piece_n[q, r]))
+            at = slice(int(rows.base[q, r]), int(rows.base[q, r]) + synapse.size)
+            column_synapse[at], column_entry[at] = synapse, entry
+            column_base[q, r], arrived_base[q, r] = n_ptr, n_arrived
+            ptrs.append(ptr)
+            n_ptr += ptr.size
+            n_arrived += entries
+    sizes = _ints(units.size[name] for name in targets)
+    n_post = int(sizes.sum())
+    rule, constant, plus, minus = _rule_tables(network, names, dt_ms)
+    return Plastic(
+        rows=rows,
+        source_level=_ints(units.level[b.source] for b in bundles),
+        target_pop=_ints(units.names.index(name) for name in targets),
+        piece_low=piece_low,
+        piece_slot=piece_slot,
+        piece_n=piece_n,
+        column_base=column_base,
+        column_ptr=np.concatenate([np.zeros(0, np.int64), *ptrs]),
+        column_synapse=column_synapse,
+        column_entry=column_entry,
+        arrived_step=np.full(n_arrived, -1, dtype=np.int64),
+        arrived_trace=np.zeros(n_arrived),
+        arrived_base=arrived_base,
+        post_step=np.full(n_post, -1, dtype=np.int64),
+        post_trace=np.zeros(n_post),
+        post_base=np.cumsum(sizes) - sizes,
+        rule=rule,
+        constant=constant,
+        decay_plus=plus,
+        decay_minus=minus,
+    )
+
+
+def _rule_tables(
+    network: Network, names: list[str], dt_ms: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rule = np.zeros((len(names), 4), dtype=np.int64)
+    constant = np.zeros((len(names), rule_columns.N_CONSTANTS))
+    plus, minus = np.zeros((2, len(names), _DECAY_TABLE))
+    codes = {
+        "additive": rule_columns.ADDITIVE,
+        "multiplicative": rule_columns.MULTIPLICATIVE,
+        "power": rule_columns.POWER,
+        "power_law": rule_columns.POWER_LAW,
+    }
+    for q, name in enumerate(names):
+        stdp, norm = network.projections[name].plasticity, network.projections[name].normalisation
+        if isinstance(stdp, STDP):
+            nearest = int(stdp.pairing == "nearest")
+            rule[q, :3] = 1, codes[stdp.dependence], nearest
+            rates = dt_ms / stdp.tau_plus_ms, dt_ms / stdp.tau_minus_ms
+            constant[q, : rule_columns.TOTAL] = (
+                stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
+            )  # fmt: skip
+            constant[q, rule_columns.RATE_PLUS :] = rates
+            plus[q], minus[q] = (np.exp(-np.arange(_DECAY_TABLE) * rate) for rate in rates)
+        if norm is not None:
+            where = f"projections.{name}.normalisation.every_ms"
+            rule[q, rule_columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
+            constant[q, rule_columns.TOTAL] = norm.total
+    return rule, constant, plus, minus
+
+
+def _ints(items: Iterable[int]) -> np.ndarray:
+    return np.array(list(items), dtype=np.int64)
