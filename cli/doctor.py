@@ -16,6 +16,7 @@ from snnsim.errors import ExitCode, SnnError
 LIBRARIES = ("numpy", "numba", "llvmlite", "h5py", "typer", "rich", "matplotlib", "scikit-learn", "jinja2")
 EXTRAS = ("torch", "snntorch", "onnx", "nir", "brian2", "nest-simulator", "mpi4py", "optuna", "dask", "flwr")
 CPU_FLAGS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon")
+COMPILING = "compiling kernels (once, a minute or so)"
 TOLERANCE = 1e-12
 """Relative: what is left of float64 after some hundred exact steps."""
 
@@ -38,7 +39,7 @@ def doctor(
     cache = configure()
     cold = not cache_is_warm(cache)
     if cold:
-        say("compiling kernels (once)")
+        say(COMPILING)
     found: dict[str, Any] = {
         "versions": versions(),
         "extras": {name: version for name in EXTRAS if (version := _version(name))},
@@ -67,8 +68,8 @@ def doctor(
 
 
 def cache_is_warm(folder: Path) -> bool:
-    """Has Numba kept compiled kernels there?"""
-    return next(folder.rglob("*.nbi"), None) is not None
+    """Has Numba kept the compiled time loop there?  It takes most of the compiler's time."""
+    return next(folder.rglob("engine.advance-*.nbi"), None) is not None
 
 
 def versions() -> dict[str, str]:

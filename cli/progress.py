@@ -51,12 +51,13 @@ class Lines:
     def __init__(self, dt_ms: float, clock: Callable[[], float] = time.perf_counter) -> None:
         self._pace = Pace(dt_ms, clock)
         self._clock = clock
-        self._last = clock()
+        self._last: float | None = None
 
     def __call__(self, done: int, end: int) -> None:
-        text = self._pace.text(done, end)
-        if self._clock() - self._last >= LINE_EVERY_S:
-            self._last = self._clock()
+        text, now = self._pace.text(done, end), self._clock()
+        self._last = now if self._last is None else self._last
+        if now - self._last >= LINE_EVERY_S:
+            self._last = now
             say(f"{done / max(end, 1):4.0%}  {text}")
 
 

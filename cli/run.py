@@ -56,6 +56,9 @@ def run(
       snnsim run net.toml --set populations.exc.n=500 --seed 7 --duration-ms 100
       snnsim run net.toml --dry-run
     """
+    from snnsim.jit_cache import configure
+
+    configure()  # before the first kernel is imported
     from snnsim.config import load_config
 
     given = {
@@ -124,19 +127,19 @@ class Plan:
 
 def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirectory | None = None) -> Reply:
     """Run a plan in a new run directory, or go on in the one given, and say what came out."""
-    from snnsim.cli.doctor import cache_is_warm
+    from snnsim.cli.doctor import COMPILING, cache_is_warm
     from snnsim.cli.interrupt import signals_noted
     from snnsim.cli.progress import progress
     from snnsim.jit_cache import configure
 
-    if not quiet:
-        say(plan.line())
-        if not cache_is_warm(configure()):
-            say("compiling kernels (once)")
     from snnsim.execute import create_run, execute
 
     resuming = run is not None
     run = run if run is not None else create_run(plan.config, plan.n_steps, plan.threads, out, plan.data)
+    if not quiet:
+        say(plan.line())
+        if not cache_is_warm(configure()):
+            say(COMPILING)
     with run, signals_noted() as stop, progress(plan.config.run.dt_ms, quiet) as advance:
         outcome = execute(
             plan.config, run, resume=resuming, threads=plan.threads, data_dir=plan.data, progress=advance, stop=stop

@@ -21,24 +21,29 @@ Every connection has its own random numbers, keyed by (projection, row or target
 result depends neither on how targets are cut into ranges nor on how the work is cut into jobs.
 """
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from snnsim.kernels.random import subkey, uniform01
-from snnsim.kernels.sampling import CONSTANT, DelayTable, Law, delay_table, draw_delays, draw_values, prepare
 
-ALL_TO_ALL, ONE_TO_ONE, PAIRWISE_BERNOULLI, FIXED_OUT_DEGREE, FIXED_IN_DEGREE, FIXED_TOTAL_NUMBER = range(6)
+from snnsim.kernels.generators import (  # noqa: F401  (the rule codes belong to this file's interface)
+    ALL_TO_ALL,
+    DEGREE_STREAM,
+    FIXED_IN_DEGREE,
+    FIXED_OUT_DEGREE,
+    FIXED_TOTAL_NUMBER,
+    ONE_TO_ONE,
+    PAIRWISE_BERNOULLI,
+    connect_by_source,
+    connect_by_target,
+    connect_pairs,
+    draw_in_degrees,
+)
+from snnsim.kernels.random import subkey
+from snnsim.kernels.sampling import CONSTANT, DelayTable, Law, delay_table, prepare
 
-_STRUCTURE, _WEIGHT, _DELAY, _DEGREE = range(4)  # sub-streams of a projection's key
-_CHUNK = 4096
 _JOBS = 16  # blocks of rows; any number gives the same connections
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_BIT_INDEX = np.empty(64, dtype=np.int64)
-for _bit in range(64):
-    _BIT_INDEX[(int(_DE_BRUIJN) << _bit & (1 << 64) - 1) >> 58] = _bit
 
 
 class Matrix(NamedTuple):
@@ -100,235 +105,6 @@ class Pairs(NamedTuple):
     weight: np.ndarray
     delay: np.ndarray
     order: np.ndarray
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place(fill, start, target, weight, first, entries, slots, values, begin, end):
-    """Count synapses [begin, end) of three buffers, or write each where the cursor of its entry stands.
-
-    start  uint32[n_rows * n_delays + 1] of one range;  first  base of this range
-    """
-    for i in range(begin, end):
-        cursor = entries[i] + 1
-        if fill:
-            at = first + np.int64(start[cursor])
-            target[at] = slots[i]
-            weight[at] = values[i]
-        start[cursor] += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _row_key(key, stream, row):
-    """The key of one row (or target) in one of the streams of a projection."""
-    return subkey(subkey(key, stream), row)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _below(key, counter, n):
-    """A uniform integer in [0, n), n < 2**53."""
-    return np.int64(uniform01(key, counter) * n)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _draw_targets(key, n, k, multapses, marks, times, out):
-    """Draw k of n targets, with or without repetition, and list them in ascending order.
-
-    Without: Floyd's algorithm, each k-subset has the same probability.  A bitmap sorts them.
-    marks  uint64[ceil(n / 64)]  zeros, and zeros again afterwards;  times  int64[n]  the same
-    out    int64[k]              written
-    """
-    for i in range(k):
-        if multapses:
-            t = _below(key, i, n)
-        else:
-            t = _below(key, i, n - k + i + 1)
-            if times[t] > 0:
-                t = n - k + i
-        marks[t >> 6] |= np.uint64(1) << np.uint64(t & 63)
-        times[t] += 1
-    count = 0
-    for w in range(marks.shape[0]):
-        word = marks[w]
-        marks[w] = np.uint64(0)
-        while word != np.uint64(0):
-            lowest = word & (~word + np.uint64(1))
-            word ^= lowest
-            t = 64 * w + _BIT_INDEX[np.int64((lowest * _DE_BRUIJN) >> np.uint64(58))]
-            for _ in range(times[t]):
-                out[count] = t
-                count += 1
-            times[t] = 0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _bernoulli_targets(key, n, p, out):
-    """List in ascending order the targets of n that independent coins of probability p choose.
-
-    The gaps between chosen targets are geometric: floor(log(1 - u) / log(1 - p)).  Returns their number.
-    """
-    scale = 1.0 / math.log1p(-p)
-    count = 0
-    t = 0
-    while True:
-        gap = math.log(1.0 - uniform01(key, count)) * scale
-        if not gap < n - t:  # also true for the NaN of p = 0
-            return count
-        t += np.int64(gap)
-        out[count] = t
-        count += 1
-        t += 1
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
-    """Count (fill False) or write (fill True) the connections of the sources in [row_lo, row_hi).
-
-    matrix  changed: only entries of these rows, so disjoint blocks of rows may run at the same time
-    """
-    start, target, weight, base, _, n_delays = matrix
-    lo, hi, slot0 = pieces
-    law = plan.weight
-    edges, guide = plan.delay
-    rule, multapses, skips = plan.rule, plan.multapses, plan.exclude_self
-    n = plan.n_target - np.int64(skips)
-    k = plan.degree[0] if rule == FIXED_OUT_DEGREE else 0
-    targets = np.empty(max(n, k), dtype=np.int64)
-    slots = np.empty(max(n, k), dtype=np.int64)
-    entries = np.empty(max(n, k), dtype=np.int64)
-    values = np.empty(max(n, k), dtype=np.float64)
-    marks = np.zeros((n + 63) // 64, dtype=np.uint64)
-    times = np.zeros(n, dtype=np.int64)
-    for row in range(row_lo, row_hi):
-        key = _row_key(plan.key, _STRUCTURE, row)
-        count = n
-        if rule == FIXED_OUT_DEGREE:
-            count = k
-            _draw_targets(key, n, k, multapses, marks, times, targets)
-        elif rule == PAIRWISE_BERNOULLI:
-            count = _bernoulli_targets(key, n, plan.probability, targets)
-        elif rule == ONE_TO_ONE:
-            count = 0 if skips else 1
-            targets[0] = row
-        else:
-            for t in range(n):
-                targets[t] = t
-        draw_delays(entries, count, _row_key(plan.key, _DELAY, row), edges, guide)
-        if fill:
-            draw_values(values, count, _row_key(plan.key, _WEIGHT, row), 0, law)
-        for i in range(count):
-            entries[i] += row * n_delays
-            if skips and targets[i] >= row:
-                targets[i] += 1  # the row's own index is not among the choices
-        begin = 0
-        for r in range(hi.shape[0]):
-            end = begin
-            while end < count and targets[end] < hi[r]:
-                slots[end] = slot0[r] + targets[end] - lo[r]
-                end += 1
-            if end > begin:
-                _place(fill, start[r], target, weight, base[r], entries, slots, values, begin, end)
-            begin = end
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def connect_by_target(fill, matrix, pieces, plan, r):
-    """Count or write the connections into range r; each target t draws degree[t] sources.
-
-    matrix  changed: only what belongs to range r, so other ranges may run at the same time
-    Without multapses by Floyd's algorithm, so each subset of sources has the same probability.
-    """
-    start, target, weight, base, _, n_delays = matrix
-    lo, hi, slot0 = pieces
-    law = plan.weight
-    edges, guide = plan.delay
-    degree = plan.degree
-    multapses, skips = plan.multapses, plan.exclude_self
-    n = plan.n_source - np.int64(skips)
-    capacity = 0
-    for t in range(lo[r], hi[r]):
-        capacity = max(capacity, degree[t])
-    entries = np.empty(capacity, dtype=np.int64)
-    slots = np.empty(capacity, dtype=np.int64)
-    values = np.empty(capacity, dtype=np.float64)
-    taken_by = np.full(n, -1)
-    for t in range(lo[r], hi[r]):
-        key = _row_key(plan.key, _STRUCTURE, t)
-        k = degree[t]
-        draw_delays(entries, k, _row_key(plan.key, _DELAY, t), edges, guide)
-        if fill:
-            draw_values(values, k, _row_key(plan.key, _WEIGHT, t), 0, law)
-            for i in range(k):
-                slots[i] = slot0[r] + t - lo[r]
-        for i in range(k):
-            if multapses:
-                source = _below(key, i, n)
-            else:
-                source = _below(key, i, n - k + i + 1)
-                if taken_by[source] == t:
-                    source = n - k + i
-                taken_by[source] = t
-            if skips and source >= t:
-                source += 1  # t itself is not among the choices
-            entries[i] += source * n_delays
-        _place(fill, start[r], target, weight, base[r], entries, slots, values, 0, k)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def connect_pairs(fill, matrix, pieces, pairs):
-    """Count or write given connections; all indices and delays have been checked."""
-    start, target, weight, base, d_lo, n_delays = matrix
-    lo, hi, slot0 = pieces
-    source_of, target_of, weight_of, delay_of, order = pairs
-    one_weight = weight_of.shape[0] == 1
-    one_delay = delay_of.shape[0] == 1
-    entries = np.empty(_CHUNK, dtype=np.int64)
-    slots = np.empty(_CHUNK, dtype=np.int64)
-    values = np.empty(_CHUNK, dtype=np.float64)
-    done = 0
-    for r in range(hi.shape[0]):
-        while done < order.shape[0] and target_of[order[done]] < hi[r]:
-            count = 0
-            while count < _CHUNK and done < order.shape[0] and target_of[order[done]] < hi[r]:
-                i = order[done]
-                entries[count] = source_of[i] * n_delays + delay_of[0 if one_delay else i] - d_lo
-                slots[count] = slot0[r] + target_of[i] - lo[r]
-                values[count] = weight_of[0 if one_weight else i]
-                count += 1
-                done += 1
-            _place(fill, start[r], target, weight, base[r], entries, slots, values, 0, count)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def draw_in_degrees(degree, key, n_connections, n_source, multapses):
-    """How many of n_connections random pairs each target gets; n_source possible sources each.
-
-    degree  int64[n_target]  written
-    With multapses multinomial.  Without, multivariate hypergeometric by throwing at cells (target, source):
-    as the occupied sources of a target are exchangeable, the first degree[t] stand for them, and a throw
-    at one of these is repeated.  The smaller of the chosen and the empty pairs is drawn.
-    """
-    n_target = degree.shape[0]
-    n_cells = n_target * n_source
-    complement = not multapses and 2 * n_connections > n_cells
-    n_draws = n_cells - n_connections if complement else n_connections
-    for t in range(n_target):
-        degree[t] = 0
-    done = 0
-    throw = 0
-    while done < n_draws:
-        if multapses:
-            degree[_below(key, throw, n_target)] += 1
-            done += 1
-        else:
-            cell = _below(key, throw, n_cells)
-            t = cell // n_source
-            if cell - t * n_source >= degree[t]:
-                degree[t] += 1
-                done += 1
-        throw += 1
-    if complement:
-        for t in range(n_target):
-            degree[t] = n_source - degree[t]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -399,7 +175,7 @@ def make_plan(
 ) -> Plan:
     """What the generators need to know of a projection.
 
-    rule          one of the six codes of this file
+    rule          one of the six codes of kernels/generators.py
     key           of this projection and of nothing else
     number        out-degree, in-degree or total number of connections, by rule
     exclude_self  leave out connections of a neuron to itself; source and target are one population then
@@ -413,13 +189,22 @@ def make_plan(
     degree = np.full(n_target if rule == FIXED_IN_DEGREE else 1, number, dtype=np.int64)
     if rule == FIXED_TOTAL_NUMBER:
         degree = np.zeros(n_target, dtype=np.int64)
-        degree_key = np.uint64(subkey(key, _DEGREE))  # a kernel returns it as a Python int
+        degree_key = np.uint64(subkey(np.uint64(key), DEGREE_STREAM))  # a kernel returns a Python int
         draw_in_degrees(degree, degree_key, number, n_source - int(exclude_self), multapses)
         rule = FIXED_IN_DEGREE
-    weight_law = prepare(weight[0], *map(float, weight[1:]))
-    delay = delay_table(delay_ms[0], *map(float, delay_ms[1:]), float(dt_ms), matrix.d_lo, matrix.n_delays)
-    flags = (bool(multapses), bool(exclude_self))
-    return Plan(rule, key, n_source, n_target, float(probability), degree, *flags, weight_law, delay)
+    kind, p0, p1, p2, p3 = delay_ms
+    return Plan(
+        rule,
+        np.uint64(key),
+        n_source,
+        n_target,
+        float(probability),
+        degree,
+        bool(multapses),
+        bool(exclude_self),
+        prepare(*weight),
+        delay_table(kind, p0, p1, p2, p3, float(dt_ms), matrix.d_lo, matrix.n_delays),
+    )
 
 
 def make_pairs(source: np.ndarray, target: np.ndarray, weight: np.ndarray, delay: np.ndarray) -> Pairs:
@@ -480,18 +265,12 @@ def _connect_all(fill: bool, matrix: Matrix, pieces: Pieces, plan: Plan | Pairs,
     if isinstance(plan, Pairs):
         connect_pairs(fill, matrix, pieces, plan)
         return
+    kernel: Any
+    blocks: list[tuple[int, ...]]
     if plan.rule == FIXED_IN_DEGREE:
-        jobs = [(r,) for r in np.flatnonzero(pieces.hi > pieces.lo).tolist()]
-
-        def call(job: tuple[int, ...]) -> None:
-            connect_by_target(fill, matrix, pieces, plan, *job)
-
+        kernel, blocks = connect_by_target, [(r,) for r in np.flatnonzero(pieces.hi > pieces.lo).tolist()]
     else:
         cuts = [plan.n_source * j // _JOBS for j in range(_JOBS + 1)]
-        jobs = [(lo, hi) for lo, hi in zip(cuts, cuts[1:], strict=False) if lo < hi]
-
-        def call(job: tuple[int, ...]) -> None:
-            connect_by_source(fill, matrix, pieces, plan, *job)
-
-    for _ in run(call, jobs):  # a lazy `map` runs its jobs only when asked for results
-        pass
+        kernel, blocks = connect_by_source, list(zip(cuts[:-1], cuts[1:], strict=True))
+    for _ in run(lambda block: kernel(fill, matrix, pieces, plan, *block), blocks):
+        pass  # `map` is lazy: a job runs when its result is asked for

@@ -70,7 +70,7 @@ def advance(
                     every = plastic.rule[q, NORMALISE_EVERY]
                     if every > 0 and t % every == 0:
                         normalise(plastic, q, r)
-            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning)
+            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
             fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):
             if level > 0:
@@ -93,6 +93,7 @@ def advance(
                 wait_for_all(sync, n_threads)
                 for r in range(tid, layout.n_ranges, n_threads):
                     deliver_within_block(layout, spikes, static, r, level, t, t)
+                    arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         wait_for_all(sync, n_threads)
         for r in range(tid, layout.n_ranges, n_threads):
             for level in range(layout.n_levels):

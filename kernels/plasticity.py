@@ -27,7 +27,10 @@ def decayed(trace, table, rate, steps):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def depressed(w, trace, dependence, constant):
-    """The weight after a presynaptic arrival that meets the postsynaptic trace."""
+    """The weight after a presynaptic arrival that meets the postsynaptic trace.
+
+    Normalisation, or rounding to float32, may have left w outside its bounds: no power of such a distance.
+    """
     w_min, w_max = constant[W_MIN], constant[W_MAX]
     if dependence == ADDITIVE:
         size = w_max - w_min
@@ -36,7 +39,7 @@ def depressed(w, trace, dependence, constant):
     elif dependence == MULTIPLICATIVE:
         size = w - w_min
     else:
-        size = (w_max - w_min) * ((w - w_min) / (w_max - w_min)) ** constant[MU_MINUS]
+        size = (w_max - w_min) * (max(w - w_min, 0.0) / (w_max - w_min)) ** constant[MU_MINUS]
     return min(max(w - constant[A_MINUS] * size * trace, w_min), w_max)
 
 
@@ -51,7 +54,7 @@ def potentiated(w, trace, dependence, constant):
     elif dependence == MULTIPLICATIVE:
         size = w_max - w
     else:
-        size = (w_max - w_min) * ((w_max - w) / (w_max - w_min)) ** constant[MU_PLUS]
+        size = (w_max - w_min) * (max(w_max - w, 0.0) / (w_max - w_min)) ** constant[MU_PLUS]
     return min(max(w + constant[A_PLUS] * size * trace, w_min), w_max)
 
 
@@ -68,9 +71,10 @@ def first_at_least(ids, low, high, unit):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def arrivals(buffer, layout, spikes, plastic, r, t, learning):
+def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     """Presynaptic spikes that arrive in step t at the plastic synapses of range r.
 
+    level = -1 takes the spikes of earlier steps, level >= 0 those that the level emits in step t itself.
     Depresses the weight, delivers it, then raises the presynaptic trace.  Projections, delays, then
     sources are taken in ascending order.
     """
@@ -78,14 +82,18 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning):
     n_slots = spikes.count.shape[0]
     at = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * 2
     for q in range(rows.first_unit.size):
-        for delay in range(rows.delay_low[q], rows.delay_high[q] + 1):
+        shortest, longest = max(rows.delay_low[q], 1), rows.delay_high[q]
+        if level >= 0:
+            longest = 0
+            shortest = rows.delay_low[q] if plastic.source_level[q] == level else 1
+        for delay in range(shortest, longest + 1):
             if t - delay < 0:
                 break
             slot = (t - delay) % n_slots
-            level = plastic.source_level[q] * layout.n_ranges
+            part_0 = plastic.source_level[q] * layout.n_ranges
             first_unit = rows.first_unit[q]
             last_unit = first_unit + rows.n_rows[q]
-            for part in range(level, level + layout.n_ranges):
+            for part in range(part_0, part_0 + layout.n_ranges):
                 low = layout.list_first[part]
                 high = low + spikes.count[slot, part]
                 for k in range(first_at_least(spikes.ids[slot], low, high, first_unit), high):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
 from snnsim.kernels.random import uniform01
 
 CONSTANT, UNIFORM, NORMAL, LOGNORMAL = 0, 1, 2, 3

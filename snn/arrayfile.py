@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from snnsim.errors import ConfigError, FileError, nearest
+
+from snnsim.errors import ConfigError, FileError, SnnError, nearest
 
 SIZE_LIMIT = 64 * 2**30
+
+# What zipfile, zlib and numpy are known to raise for damaged files, encrypted ones (RuntimeError) among them.
+_DAMAGE = (
+    OSError, ValueError, EOFError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 
 
 def read_array(reference: Mapping[str, Any], where: str, folder: Path | None) -> np.ndarray:
@@ -36,8 +47,19 @@ def read_array(reference: Mapping[str, Any], where: str, folder: Path | None) ->
                 expected="a name in quotes",
                 code="config.wrong_type",
             )
+    try:
+        return _read_member(_locate(reference["file"], where, folder), reference["array"], where)
+    except SnnError:
+        raise
+    except _DAMAGE as error:
+        raise FileError(
+            f"not a readable .npz file ({error})", where=where, got=reference["file"]
+        ) from error
+
+
+def _locate(name: str, where: str, folder: Path | None) -> Path:
     root = (folder or Path.cwd()).resolve()
-    path = (root / reference["file"]).resolve()
+    path = (root / name).resolve()
     if not path.is_relative_to(root):
         raise FileError(
             "the file lies outside the folder of the config",
@@ -47,26 +69,38 @@ def read_array(reference: Mapping[str, Any], where: str, folder: Path | None) ->
         )
     if not path.is_file():
         raise FileError("no such file", where=where, got=str(path), expected="an .npz file beside the config")
-    name = reference["array"] + ".npy"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            member = archive.getinfo(name)
-            if member.file_size > SIZE_LIMIT or member.file_size > 1000 * max(member.compress_size, 2**16):
-                raise FileError(
-                    "the array claims an implausible size", where=where, got=f"{member.file_size} bytes"
-                )
-            with archive.open(member) as stream:
-                return np.lib.format.read_array(stream, allow_pickle=False)
-    except KeyError:
-        with zipfile.ZipFile(path) as archive:
-            held = [n.removesuffix(".npy") for n in archive.namelist()]
+    return path
+
+
+def _read_member(path: Path, name: str, where: str) -> np.ndarray:
+    with zipfile.ZipFile(path) as archive:
+        held = [n.removesuffix(".npy") for n in archive.namelist()]
+        if name not in held:
+            raise FileError("no such array in the file", where=where, got=name, fix=nearest(name, held))
+        member = archive.getinfo(f"{name}.npy")
+        if member.file_size > SIZE_LIMIT or member.file_size > 1000 * max(member.compress_size, 2**16):
+            raise FileError(
+                "the array claims an implausible size", where=where, got=f"{member.file_size} bytes"
+            )
+        with archive.open(member) as stream:
+            _check_header(stream, member.file_size, where)
+        with archive.open(member) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def _check_header(stream: IO[bytes], size: int, where: str) -> None:
+    """The header says how much memory is taken, so it must agree with what is there."""
+    version = np.lib.format.read_magic(stream)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in reader:
+        raise FileError("unknown version of the array format", where=where, got=version, expected="1.0 or 2.0")
+    shape, _, dtype = reader[version](stream)
+    if dtype.hasobject or dtype.kind not in "iuf":
+        raise FileError("not an array of numbers", where=where, got=str(dtype))
+    if any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != size - stream.tell():
         raise FileError(
-            "no such array in the file",
+            "the array's shape and size disagree",
             where=where,
-            got=reference["array"],
-            fix=nearest(reference["array"], held),
-        ) from None
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, OSError) as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"not a readable .npz file ({error})", where=where, got=str(path)) from error
+            got=f"{shape} of {dtype}",
+            expected=f"{size - stream.tell()} bytes",
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from snnsim.atomic import replacing
 from snnsim.errors import ConfigError, nearest
 
@@ -126,6 +127,6 @@ def _rasterise(figure: Figure) -> None:
 
     marks: list[tuple[Artist, int]] = [(line, np.size(line.get_xdata())) for line in figure.findobj(Line2D)]
     marks += [(lines, len(lines.get_segments())) for lines in figure.findobj(LineCollection)]
-    if sum(n for _, n in marks) > RASTERISE_ABOVE:
-        for artist, n in marks:
-            artist.set_rasterized(n > 100)
+    data = [(artist, n) for artist, n in marks if n > 100]  # the others are ticks, grid and thresholds
+    for artist, _ in data:
+        artist.set_rasterized(sum(n for _, n in data) > RASTERISE_ABOVE)

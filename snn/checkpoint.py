@@ -17,6 +17,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from snnsim.atomic import remove_temporaries, replacing, storage_errors, sync_folder, write_json
 from snnsim.errors import ConfigError, FileError
 from snnsim.hashing import sha256_of_file
@@ -89,8 +90,8 @@ def read_checkpoint(path: Path | str) -> tuple[dict[str, np.ndarray], Meta]:
                 raise FileError(
                     "an array that snnsim did not write", where=f"{path}:{name}", code="file.unsafe"
                 )
-        text = bytes(datasets.pop("meta")[()]).decode()
-        arrays = {name.removeprefix("arrays/"): np.asarray(dataset[()]) for name, dataset in datasets.items()}
+        text = _read(datasets.pop("meta")).tobytes().decode()
+        arrays = {name.removeprefix("arrays/"): _read(dataset) for name, dataset in datasets.items()}
         if _digest(text, arrays) != str(file.attrs["sha256"]):
             raise FileError(
                 "the content does not match its SHA-256",
@@ -223,6 +224,14 @@ def _check_array(name: str, array: np.ndarray, arrays: Mapping[str, np.ndarray])
         raise ConfigError(
             "only numbers can be stored", where=name, got=str(array.dtype), expected="a numeric array"
         )
+
+
+def _read(dataset: h5py.Dataset) -> np.ndarray:
+    # dataset[()] would turn an array of no dimensions into a scalar of native byte order.
+    array = np.empty(dataset.shape, dataset.dtype)
+    if array.size:
+        dataset.read_direct(array)
+    return array
 
 
 def _collect(name: str, item: h5py.Dataset | h5py.Group, datasets: dict[str, h5py.Dataset]) -> None:

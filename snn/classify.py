@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+
 from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError, nearest
 from snnsim.network import Network

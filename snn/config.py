@@ -21,6 +21,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import tomli_w
+
 from snnsim.atomic import replacing, write_text
 from snnsim.classify import Classify
 from snnsim.errors import ConfigError, FileError, SnnError, nearest
@@ -40,6 +41,7 @@ _NAMED = ("populations", "projections", "stimuli", "probes")
 _KEYS = ("schema", "name", "run", *rules(Network), "task")
 # A key of thousands of parts would keep tomllib busy for minutes.
 _LONG_KEY = re.compile(r"(?:[^\s.,=]{1,300}[ \t]*+\.[ \t]*+){40}")
+_LONG_NUMBER = re.compile(r"[0-9_]{4000}")
 _POSITION = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
@@ -239,16 +241,17 @@ def _parse(origin: Origin) -> dict[str, Any]:
         problem, cause = "lists or tables are nested too deeply", error
     except ValueError as error:
         problem, cause = str(error), error  # type: ignore[assignment]
+    rows = origin.text.split("\n")
     line, column = None, ""
     if found := _POSITION.fullmatch(problem):
         problem = found[1]
-        rows = origin.text.split("\n")
-        line = int(found[2] or len(rows))
-        column = f"column {found[3] or len(rows[-1]) + 1}"
+        line, column = int(found[2] or len(rows)), f"column {found[3] or len(rows[-1]) + 1}"
+    elif long_number := _LONG_NUMBER.search(origin.text):
+        problem, line = "a number of thousands of digits", origin.text.count("\n", 0, long_number.start()) + 1
     raise ConfigError(
         f"not valid TOML: {problem}",
         where=column,
-        got=origin.text.split("\n")[line - 1].strip() or "the end of the file" if line else None,
+        got=rows[line - 1].strip() or "the end of the file" if line else None,
         file=str(origin.path or "<text>"),
         line=line,
         code="config.syntax",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from snnsim.errors import ConfigError
 from snnsim.spec import COUNT_LIMIT, Spec, flag, indices, integer, number
 

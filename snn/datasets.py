@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from snnsim.errors import ConfigError, FileError, nearest
 
 DATA_VARIABLE = "SNNSIM_DATA"

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
 from snnsim.errors import ConfigError
 from snnsim.spec import Spec, number
 

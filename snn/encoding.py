@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from snnsim.datasets import Dataset, load_dataset, random_order
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps

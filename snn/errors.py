@@ -140,7 +140,10 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 
 def _shorten(value: object, limit: int = 80) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not print whole numbers of thousands of digits
+        text = "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
 from snnsim.distributions import Distribution
 from snnsim.errors import ConfigError
 from snnsim.network import Network, Projection

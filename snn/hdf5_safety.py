@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 from h5py import h5a, h5d, h5g, h5o, h5t, h5z
+
 from snnsim.errors import FileError
 
 MAX_BYTES = 64 * 2**30

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
+
 from snnsim.atomic import storage_errors
 
 CACHE_BYTES = 128 * 2**10

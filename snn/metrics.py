@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from snnsim.errors import ConfigError
 
 Floats = NDArray[np.float64]

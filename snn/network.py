@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
 from snnsim.connectivity import RULES, Arrays, ConnectionRule, OneToOne
 from snnsim.distributions import Distribution, Values
 from snnsim.errors import ConfigError, nearest

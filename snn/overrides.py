@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def _parse_value(given: str, path: str) -> Any:
     )
 
 
-def apply_overrides(data: dict[str, Any], given: Sequence[str], named: Iterable[str]) -> list[str]:
+def apply_overrides(data: dict[str, Any], given: Sequence[str], named: Container[object]) -> list[str]:
     """Change `data` in place; returns the key paths that were written, and of tables made for them.
 
     Tables on the way are made where they are missing, but in the `named` tables (populations, ...) only

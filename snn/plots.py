@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from snnsim.canvas import INK, PALETTE, blank, colour, dress, plain, png_bytes, save, say, scale_bar
 from snnsim.errors import ConfigError
 from snnsim.metrics import rate_over_time, rates_hz
@@ -210,20 +211,20 @@ def _groups(
     """The populations with their spikes inside the window, and the end of the window in ms."""
     times, neurons = np.asarray(times_ms, dtype=np.float64), np.asarray(ids)
     if times.ndim != 1 or times.shape != neurons.shape:
-        got = (times.shape, neurons.shape)
-        raise ConfigError("times and ids do not fit", where="times_ms, ids", got=got, expected="one length")
-    highest = int(neurons.max(initial=0))
+        shapes = (times.shape, neurons.shape)
+        raise ConfigError(
+            "times and ids do not fit", where="times_ms, ids", got=shapes, expected="one length"
+        )
+    lowest, highest = int(neurons.min(initial=0)), int(neurons.max(initial=0))
     if sizes is None:
         sizes = highest + 1
     named = dict(sizes) if isinstance(sizes, Mapping) else {"": sizes}
     if not named or min(named.values()) < 1:
         raise ConfigError("a population without neurons", where="sizes", got=named, expected="1 or more each")
-    if highest >= sum(named.values()) or neurons.min(initial=0) < 0:
-        expected = f"ids from 0 to {sum(named.values()) - 1}"
-        raise ConfigError("a spike of no population", where="ids", got=highest, expected=expected)
-    end = float(times.max(initial=t0_ms)) if t1_ms is None else t1_ms
-    if t1_ms is None:
-        end = max(end, t0_ms + 1.0)
+    if highest >= sum(named.values()) or lowest < 0:
+        got, expected = min(lowest, 0) or highest, f"ids from 0 to {sum(named.values()) - 1}"
+        raise ConfigError("a spike of no population", where="ids", got=got, expected=expected)
+    end = max(float(times.max(initial=t0_ms)), t0_ms + 1.0) if t1_ms is None else t1_ms
     if not end > t0_ms:
         expected = f"more than t0_ms = {t0_ms:g}"
         raise ConfigError("an empty window", where="t1_ms", got=t1_ms, expected=expected)

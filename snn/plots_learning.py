@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
 from snnsim.canvas import INK, PALETTE, blank, dress, plain, say, scale_bar
 from snnsim.errors import ConfigError
 

@@ -15,6 +15,7 @@ from typing import Self
 import h5py
 import numpy as np
 import numpy.typing as npt
+
 from snnsim.errors import FileError, nearest
 from snnsim.hdf5_safety import damage_errors
 from snnsim.memory_recording import MemorySamples, MemorySpikes, SampleLayout, check_spikes

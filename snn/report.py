@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
+
 from snnsim import __version__
 from snnsim.atomic import write_text
 from snnsim.errors import ConfigError
@@ -28,12 +30,13 @@ MAX_BYTES = 5_000_000
 MAX_CONFIG = 400_000
 MAX_WARNINGS = 100
 CORRELATION_BIN_MS, CORRELATION_BINS, CORRELATION_CELLS = 2.0, 10_000, 250
+_NUMBER = re.compile(r"[−-]?[\d,.]+(e[+−-]?\d+)?( ?%)?|[–∞]|−∞")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a caption. The first cell names the row; numbers are formatted by `show`."""
+    """Rows under a caption; the first cell names the row. Numbers of a column get the same decimals."""
 
     caption: str
     columns: Sequence[str]
@@ -64,6 +67,17 @@ class Report:
     config_text: str = ""
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """A figure as the template needs it; data is base64, empty when the figure is left out."""
+
+    caption: str
+    alt: str
+    width: int
+    height: int
+    data: str
+
+
 def write_report(report: Report, path: Path | str) -> None:
     """Write the page, atomically. Raises ConfigError (see `render`) and StorageError."""
     write_text(path, render(report))
@@ -75,24 +89,17 @@ def render(report: Report) -> str:
     Figures that would make it larger are left out from the last on, and the page says which.
     Raises ConfigError: a figure that is no PNG, a table whose rows do not fit its columns.
     """
-    for table in report.tables:
-        for row in table.rows:
-            if len(row) != len(table.columns):
-                raise ConfigError(
-                    "a row does not fit the columns",
-                    where=f"table {table.caption!r}",
-                    got=f"{len(row)} cells",
-                    expected=str(len(table.columns)),
-                )
     pictures = [_picture(*figure) for figure in report.figures]
     page = _render(report, pictures)
     size = len(page.encode())
-    for picture in reversed(pictures):
-        if size <= MAX_BYTES:
+    if size <= MAX_BYTES:
+        return page
+    for place in reversed(range(len(pictures))):
+        size -= len(pictures[place].data)
+        pictures[place] = replace(pictures[place], data="")
+        if size <= MAX_BYTES - 1000 * len(pictures):  # room for the sentences in their place
             break
-        size -= len(picture["data"])
-        picture["data"] = ""
-    return page if all(picture["data"] for picture in pictures) else _render(report, pictures)
+    return _render(report, pictures)
 
 
 def run_facts(
@@ -136,16 +143,16 @@ def activity_table(
         single = rates_hz(ids, n, t1_ms - t0_ms)
         irregularity = cv_isi(times, ids)
         rows.append(
-            (name, n, times.size, single.mean(), np.median(single), f"{100 * np.mean(single == 0):.0f} %")
+            (name, n, times.size, single.mean(), np.median(single), 100.0 * np.mean(single == 0))
             + (irregularity.mean, irregularity.ids.size, _synchrony(times, ids, t0_ms, t1_ms))
         )
-    columns = ("population", "neurons", "spikes", "mean rate (1/s)", "median rate (1/s)", "silent")
-    columns += ("CV of intervals", "cells with a CV", "correlation")
+    columns = ["population", "neurons", "spikes", "mean rate (1/s)", "median rate (1/s)", "silent (%)"]
+    columns += ["CV of intervals", "cells with a CV", "correlation"]
     note = (
-        f"From {show(t0_ms)} to {show(t1_ms)} ms. CV: mean coefficient of variation of the intervals of the cells "
-        "with at least two intervals (0 regular, 1 like Poisson). Correlation: mean Pearson correlation of spike "
-        f"counts in bins of {CORRELATION_BIN_MS:g} ms, over pairs of at most {CORRELATION_CELLS} active cells and "
-        f"the first {CORRELATION_BINS * CORRELATION_BIN_MS / 1000:g} s."
+        f"From {show(t0_ms)} to {show(t1_ms)} ms. CV: mean coefficient of variation of the intervals of the "
+        "cells with at least two intervals (0 regular, 1 like Poisson). Correlation: mean Pearson "
+        f"correlation of spike counts in bins of {CORRELATION_BIN_MS:g} ms, over pairs of at most {CORRELATION_CELLS} "
+        f"active cells and the first {CORRELATION_BINS * CORRELATION_BIN_MS / 1000:g} s."
     )
     return Table("Activity of the populations", columns, rows, note)
 
@@ -157,11 +164,45 @@ def show(value: object) -> str:
     if isinstance(value, int | np.integer):
         return f"{value:,}"
     if isinstance(value, float | np.floating):
-        if not math.isfinite(value):
-            return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-        text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-        return text.replace("-", "−", 1) if text.startswith("-") else text
+        number = float(value)
+        return f"{number:.3g}".replace("-", "−") if abs(number) < 1000 else _fixed(number, 0)
     return str(value)
+
+
+def _fixed(value: float, decimals: int) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.{decimals}f}".replace("inf", "∞").replace("-", "−")
+
+
+def _text_table(table: Table) -> dict[str, object]:
+    """The table with every cell as text; a column of fractions has three digits at its largest value."""
+    for row in table.rows:
+        if len(row) != len(table.columns):
+            raise ConfigError(
+                "a row does not fit the columns",
+                where=f"table {table.caption!r}",
+                got=f"{len(row)} cells",
+                expected=str(len(table.columns)),
+            )
+    columns, numeric = [], []
+    for cells in zip(*table.rows, strict=True):
+        numeric.append(all(_NUMBER.fullmatch(show(cell)) for cell in cells))
+        fractions = [abs(float(cell)) for cell in cells if isinstance(cell, float | np.floating)]
+        largest = max(filter(math.isfinite, fractions), default=0.0)
+        decimals = min(max(2 - math.floor(math.log10(largest)), 0), 6) if largest > 0 else 0
+        columns.append(
+            [
+                _fixed(float(cell), decimals) if isinstance(cell, float | np.floating) else show(cell)
+                for cell in cells
+            ]
+        )
+    return {
+        "caption": table.caption,
+        "note": table.note,
+        "columns": list(zip(table.columns, numeric or [False] * len(table.columns), strict=True)),
+        "rows": list(zip(*columns, strict=True)),
+    }
 
 
 def _synchrony(times: np.ndarray, ids: np.ndarray, t0_ms: float, t1_ms: float) -> float:
@@ -178,24 +219,28 @@ def _synchrony(times: np.ndarray, ids: np.ndarray, t0_ms: float, t1_ms: float) -
     return float(pairs.mean()) if pairs.size else math.nan
 
 
-def _picture(caption: str, alt: str, png: bytes) -> dict[str, object]:
+def _picture(caption: str, alt: str, png: bytes) -> _Picture:
     if png[:8] != _PNG or png[12:16] != b"IHDR" or len(png) < 24:
         raise ConfigError("not a PNG image", where=f"figure {caption!r}", got=png[:8], expected="a PNG file")
-    width, height = (int.from_bytes(png[k : k + 4], "big") for k in (16, 20))
-    data = base64.b64encode(png).decode("ascii")
-    return {"caption": caption, "alt": alt, "width": width, "height": height, "data": data}
+    resolution = png.find(b"pHYs", 0, 1000) + 4  # pixels per metre, where the file says so
+    per_inch = int.from_bytes(png[resolution : resolution + 4], "big") * 0.0254 if resolution > 4 else 144.0
+    zoom = 96.0 / max(per_inch, 1.0)  # a CSS pixel is 1/96 inch
+    width, height = (round(int.from_bytes(png[k : k + 4], "big") * zoom) for k in (16, 20))
+    return _Picture(caption, alt, width, height, base64.b64encode(png).decode("ascii"))
 
 
-def _render(report: Report, pictures: Sequence[Mapping[str, object]]) -> str:
+def _render(report: Report, pictures: Sequence[_Picture]) -> str:
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["show"] = show
-    environment.tests["quantity"] = lambda value: isinstance(value, int | float | np.number)
     template = environment.from_string((files("snnsim") / "templates" / "report.html").read_text("utf-8"))
     page = template.render(
         report=report,
         pictures=pictures,
+        tables=[_text_table(table) for table in report.tables],
         warnings=report.warnings[:MAX_WARNINGS],
         more_warnings=max(0, len(report.warnings) - MAX_WARNINGS),
         config=report.config_text[:MAX_CONFIG],

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
+
 from snnsim.errors import ConfigError, nearest
 
 ARRAY_LIMIT = 2**31
@@ -44,18 +45,22 @@ class Rule:
     def range_text(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
         low = (
-            f">= {self.low:g}"
+            f">= {_digits(self.low)}"
             if self.low > -math.inf
-            else f"> {self.above:g}"
+            else f"> {_digits(self.above)}"
             if self.above > -math.inf
             else ""
         )
-        high = f"<= {self.high:g}" if self.high < math.inf else ""
+        high = f"<= {_digits(self.high)}" if self.high < math.inf else ""
         bounds = " and ".join(part for part in (low, high) if part)
         return f"{bounds}{unit}" if bounds else f"in {self.unit}" if unit else ""
 
     def contains(self, low: float, high: float) -> bool:
         return low >= self.low and low > self.above and high <= self.high
+
+
+def _digits(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _field(rule: Rule, default: Any) -> Any:
@@ -329,7 +334,10 @@ def _check_array(value: Any, rule: Rule, where: str) -> np.ndarray:
 
 
 def _holds_flags(value: Any) -> bool:
-    return not isinstance(value, np.ndarray) and any(isinstance(item, bool) for item in value)
+    """NumPy would take true among numbers as 1."""
+    if isinstance(value, list | tuple):
+        return any(_holds_flags(item) for item in value)
+    return isinstance(value, bool | np.bool_)
 
 
 def _check_indices(value: Any, rule: Rule, where: str) -> np.ndarray:
@@ -359,7 +367,7 @@ def _check_indices(value: Any, rule: Rule, where: str) -> np.ndarray:
 def _check_record(value: Any, rule: Rule, where: str) -> Spec:
     if not isinstance(value, rule.types):
         raise _wrong_type(value, rule, where)
-    return cast(Spec, value)
+    return value
 
 
 def _check_records(value: Any, rule: Rule, where: str) -> tuple[Spec, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from snnsim.distributions import Values
 from snnsim.errors import ConfigError
 from snnsim.spec import (

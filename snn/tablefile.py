@@ -15,6 +15,7 @@ from typing import Self
 
 import h5py
 import numpy as np
+
 from snnsim.atomic import replacing
 from snnsim.errors import ConfigError, FileError, SnnError, StorageError
 from snnsim.hdf5_safety import damage_errors, open_untrusted
@@ -249,6 +250,6 @@ class _Table:
             dataset.resize(stop, axis=0)
             dataset[self.n_written : stop] = values[:n_rows]
             dataset.flush()
-        self.n_written = stop
-        self.n_pending -= n_rows
-        self.pending = [tuple(values[n_rows:].copy() for values in joined)]
+        rest = tuple(values[n_rows:].copy() for values in joined)
+        # One statement: an interrupt before it repeats the write in place, one after it finds all done.
+        self.n_written, self.n_pending, self.pending = stop, len(rest[0]), [rest]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
 from snnsim.atomic import replacing
 from snnsim.errors import FileError, nearest
 from snnsim.hdf5_safety import damage_errors, open_untrusted

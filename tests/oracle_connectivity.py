@@ -126,7 +126,8 @@ def subset(key: int, n: int, k: int) -> list[int]:
 def bernoulli(key: int, n: int, p: float) -> list[int]:
     if p in (0.0, 1.0):
         return list(range(n)) if p == 1.0 else []
-    chosen, t = [], 0
+    chosen: list[int] = []
+    t = 0
     while True:
         gap = math.log(1.0 - uniform01(key, len(chosen))) * (1.0 / math.log1p(-p))
         if gap >= n - t:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
+
 from snnsim.kernels import connectivity as kernel
 from snnsim.kernels import sampling
 
@@ -349,6 +350,22 @@ def test_each_subset_is_equally_likely(rule: int) -> None:
     assert 1e-4 < stats.chisquare(counts).pvalue < 1 - 1e-4
 
 
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.9])
+def test_bernoulli_pairs_are_independent_coins(p: float) -> None:
+    """All 32 outcomes for 5 targets, over 100,000 sources."""
+    source, target = pairs_of(2, 100_000, 5, probability=p)
+    outcome = np.zeros(100_000, dtype=np.int64)
+    np.add.at(outcome, source, 1 << target.astype(np.int64))
+    ones = np.array([bin(code).count("1") for code in range(32)])
+    expected = 100_000 * p**ones * (1 - p) ** (5 - ones)
+    observed = np.bincount(outcome, minlength=32)
+    rare = expected < 5
+    pool = [
+        counts[~rare].tolist() + [counts[rare].sum()] * bool(rare.any()) for counts in (observed, expected)
+    ]
+    assert 1e-4 < stats.chisquare(*pool).pvalue < 1 - 1e-4
+
+
 def test_in_degrees_of_a_total_number_follow_the_exact_law() -> None:
     """Few large cells: the joint counts of 3 targets, against the multinomial and the hypergeometric law."""
     for multapses, number in ((True, 5), (False, 4), (False, 8)):
@@ -468,6 +485,23 @@ def test_weight_and_delay_of_a_connection_are_independent() -> None:
 
 
 # --- resources
+
+
+def test_kernels_are_compiled_once_for_each_precision() -> None:
+    """Else a Python int or a strided array slipped in somewhere, and users wait for more compilation."""
+    pieces = cut(20, 2)
+    pairs = {name: np.zeros(1, np.int64) for name in ("source", "target", "weight")}
+    for dtype in (np.float64, np.float32):
+        for given_plan in (
+            plan_arguments(0, 20),
+            plan_arguments(5, 20, number=3),
+            {**pairs, "delay": np.ones(1)},
+        ):
+            build([(given_plan, pieces)], 20, dtype=dtype)
+    for compiled in (kernel.connect_by_source, kernel.connect_by_target, kernel.connect_pairs):
+        assert len(compiled.signatures) == 2
+    assert len(kernel.draw_in_degrees.signatures) == 1
+
 
 _MEMORY = """
 from pathlib import Path

@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from snnsim.errors import FileError
 from snnsim.hdf5_safety import MAX_ATTRIBUTES, MAX_OBJECTS, check_tree, open_untrusted
 from snnsim.recording import read_spikes, read_state

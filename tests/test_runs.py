@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from snnsim import lock as lock_module
 from snnsim.errors import FileError, StorageError
 from snnsim.lock import FileLock

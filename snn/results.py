@@ -1,0 +1,134 @@
+"""What a run has found: spikes and rates by population, and how well its task was solved.
+
+Everything is read from the run directory in pieces, so recordings may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from snnsim.classify import READOUT_RULES, Classify, count_by_presentation, evaluate
+from snnsim.encoding import EncodedImages
+from snnsim.errors import ConfigError
+from snnsim.network import Network, Probe
+from snnsim.recording import open_spikes, read_spikes
+from snnsim.tablefile import find_dataset
+
+BLOCK_ROWS = 2**20
+Spikes = tuple[NDArray[np.float64], NDArray[np.int64], int]
+"""times_ms[k], ids[k] and the number of neurons of one population."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A population or spike source whose spikes were recorded: its size, and how many units of it."""
+
+    name: str
+    n: int
+    n_recorded: int
+
+
+def recorded(network: Network, sizes: Mapping[str, int]) -> list[Recorded]:
+    """All populations and sources that probes record spikes of; `sizes` gives the number of units of each."""
+    ids: dict[str, set[int] | None] = {}
+    for probe in _spike_probes(network):
+        if probe.ids is None:
+            ids[probe.target] = None
+        elif (known := ids.setdefault(probe.target, set())) is not None:
+            known |= set(probe.ids.tolist())
+    return [Recorded(name, sizes[name], sizes[name] if own is None else len(own)) for name, own in ids.items()]
+
+
+def check_task(network: Network, task: Classify) -> None:
+    """Raise ConfigError unless all spikes of the task's read-out are recorded."""
+    if not any(probe.target == task.readout and probe.ids is None for probe in _spike_probes(network)):
+        raise ConfigError(
+            "the spikes of the read-out are not recorded",
+            where="task.readout",
+            got=task.readout,
+            expected="a probe of the spikes of all its neurons",
+            fix=f'add [probes.{task.readout}_spikes] with target = "{task.readout}"',
+        )
+
+
+def _spike_probes(network: Network) -> list[Probe]:
+    return [probe for probe in network.probes.values() if probe.variable == "spikes"]
+
+
+def blocks(path: Path, name: str) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """All spikes of a population in the order of time, a million at once: (times_ms, ids)."""
+    start = 0
+    while True:
+        times, ids = read_spikes(path, name, start, start + BLOCK_ROWS)
+        if times.size:
+            yield times, ids.astype(np.int64)
+        if times.size < BLOCK_ROWS:
+            return
+        start += BLOCK_ROWS
+
+
+def window(path: Path, name: str, t0_ms: float, t1_ms: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Spikes with t0 <= t < t1; only these are read, for the file is sorted by time."""
+    with open_spikes(path) as file:
+        if name not in file["spikes"]:
+            return read_spikes(path, name)[0], np.empty(0, np.int64)  # says what is there instead
+        times = find_dataset(file, f"/spikes/{name}/timestamps", "f", 1)
+        first, last = bisect_left(times, t0_ms), bisect_left(times, t1_ms)
+    found, ids = read_spikes(path, name, first, last)
+    return found, ids.astype(np.int64)
+
+
+def activity(path: Path, tables: list[Recorded], duration_ms: float) -> dict[str, Any]:
+    """Numbers of spikes, mean rates of the recorded units, and the SHA-256 of all spikes.
+
+    The hash covers, for each population by name, its name, the SHA-256 of all times (float64, ms) and
+    that of all ids (int64): it does not depend on how the file came about, or on its chunks.
+    """
+    whole = hashlib.sha256()
+    spikes: dict[str, int] = {}
+    for name in sorted(table.name for table in tables):
+        of_times, of_ids, spikes[name] = hashlib.sha256(), hashlib.sha256(), 0
+        for times, ids in blocks(path, name):
+            of_times.update(np.ascontiguousarray(times, "<f8").tobytes())
+            of_ids.update(np.ascontiguousarray(ids, "<i8").tobytes())
+            spikes[name] += times.size
+        whole.update(f"{name} {of_times.hexdigest()} {of_ids.hexdigest()}\n".encode())
+    seconds = duration_ms / 1000.0
+    rates = {t.name: spikes[t.name] / (t.n_recorded * seconds) if seconds > 0 else 0.0 for t in tables}
+    return {
+        "spikes": {table.name: spikes[table.name] for table in tables},
+        "rates_hz": rates,
+        "spikes_sha256": whole.hexdigest(),
+    }
+
+
+def classification(
+    path: Path, task: Classify, n_readout: int, images: EncodedImages, dt_ms: float
+) -> dict[str, Any]:
+    """Accuracy by both read-outs, and the details of the one that the task asks for."""
+    counts = np.zeros((len(images.schedule), n_readout), dtype=np.int32)
+    for times, ids in blocks(path, task.readout):
+        steps = np.rint(times / dt_ms).astype(np.int64)
+        count_by_presentation(steps, ids, n_readout, images, counts)
+    found = {rule: evaluate(task, counts, images, rule) for rule in READOUT_RULES}
+    chosen = found[task.readout_rule]
+    return {
+        "accuracy": chosen.accuracy,
+        "readout_rule": chosen.rule,
+        "accuracies": {rule: result.accuracy for rule, result in found.items()},
+        "n_test": chosen.n_test,
+        "n_silent": chosen.n_silent,
+        "n_unassigned": chosen.n_unassigned,
+        "class_accuracy": [None if np.isnan(share) else float(share) for share in chosen.class_accuracy],
+        "neurons_per_class": chosen.neurons_per_class.tolist(),
+        "confusion": chosen.confusion.tolist(),
+        "assignment": chosen.assignment.tolist(),
+        "image_shape": list(images.image_shape),
+    }
