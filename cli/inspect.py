@@ -1,1 +1,132 @@
-def inspect(): 'x'
+"""`snnsim inspect`: what is in a config, a run directory or a file of spikes?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from snnsim.cli.output import Json, Reply, bytes_text, columns
+from snnsim.cli.run import DataDir
+
+if TYPE_CHECKING:
+    from snnsim.config import Config
+
+RUN_FACTS = ("status", "name", "seed", "dt_ms", "duration_ms", "threads", "started_utc", "ended_utc", "wall_s",
+             "real_time_factor", "snnsim", "spikes_sha256")  # fmt: skip
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Config, run directory or HDF5 file.")],
+    data: DataDir = None,
+    json: Json = False,
+) -> Reply:
+    """Show populations, projections, stimuli and probes of a config or run, and rates of what was recorded.
+
+    \b
+    Examples:
+      snnsim inspect net.toml
+      snnsim inspect runs/2026-11-20T064500-digits-3fa9c1
+      snnsim inspect spikes.h5 --json
+    """
+    from snnsim.config import load_config
+
+    if path.is_dir():
+        return _run(path, data)
+    if path.suffix.lower() == ".toml":
+        found = _config(load_config(path), data)
+        return Reply(found, _config_text(found))
+    from snnsim.validation import validate
+
+    kind, facts = validate(path)
+    if kind == "spikes":
+        return Reply({"kind": kind, **facts}, _spikes_text(facts["populations"]))
+    return Reply({"kind": kind, "facts": facts}, "\n".join([kind, *(f"  {k}: {v}" for k, v in facts.items())]))
+
+
+def _config(config: Config, data: Path | None) -> dict[str, Any]:
+    from snnsim.results import sizes_of
+    from snnsim.validation import config_facts
+    from snnsim.wiring import expected_synapses
+
+    facts = config_facts(config, data)
+    network, sizes = config.network, sizes_of(config, data)
+    return {
+        **facts,
+        "precision": network.precision,
+        "dt_ms": config.run.dt_ms,
+        "duration_ms": config.run.duration_ms,
+        "seed": config.run.seed,
+        "populations": {
+            name: {"n": p.n, "neuron": p.neuron.KIND, "synapse": p.neuron.synapse.KIND}
+            for name, p in network.populations.items()
+        },
+        "stimuli": {
+            name: {"kind": s.KIND, "n": sizes.get(name), "target": getattr(s, "target", "")}
+            for name, s in network.stimuli.items()
+        },
+        "projections": {
+            name: {
+                "source": p.source,
+                "target": p.target,
+                "rule": p.rule.KIND,
+                "n_synapses": round(
+                    expected_synapses(p.rule, sizes[p.source], sizes[p.target], p.source == p.target)
+                ),
+                "weight": _value(p.weight),
+                "unit": "mV" if p.weight_mv is not None else "pA",
+                "delay_ms": _value(p.delay_ms),
+                "plasticity": p.plasticity.KIND if p.plasticity is not None else "",
+            }
+            for name, p in network.projections.items()
+        },
+        "probes": {
+            name: {"target": p.target, "variable": p.variable, "units": None if p.ids is None else int(p.ids.size)}
+            for name, p in network.probes.items()
+        },
+    }
+
+
+def _value(value: Any) -> Any:
+    """A number as it is; a distribution or a list in a few words."""
+    if isinstance(value, float):
+        return value
+    return getattr(value, "KIND", None) or f"{len(value):,} values"
+
+
+def _config_text(found: dict[str, Any]) -> str:
+    blocks = [
+        f"{found['name']}: {found['n_neurons']:,} neurons, about {found['n_synapses']:,} synapses, "
+        f"{bytes_text(found['total_bytes'])}, {found['precision']}, dt {found['dt_ms']:g} ms, seed {found['seed']}"
+    ]
+    for title in ("populations", "stimuli", "projections", "probes"):
+        rows = [(name, *entry.values()) for name, entry in found[title].items()]
+        if rows:
+            header = (title, *next(iter(found[title].values())))
+            blocks.append(columns(rows, header))
+    return "\n\n".join(blocks)
+
+
+def _spikes_text(populations: dict[str, dict[str, Any]]) -> str:
+    rows = [(name, *entry.values()) for name, entry in populations.items()]
+    return columns(rows, ("population", "spikes", "units seen", "first ms", "last ms"))
+
+
+def _run(path: Path, data: Path | None) -> Reply:
+    from snnsim.config import load_config
+    from snnsim.results import read_result
+    from snnsim.runs import RunDirectory
+
+    run = RunDirectory.open(path)
+    facts = {key: run.manifest.get(key) for key in RUN_FACTS}
+    found = {"run": facts, **_config(load_config(run.resolved_path), data)}
+    lines = [f"{key:<17} {value}" for key, value in facts.items() if value is not None]
+    text = f"{chr(10).join(lines)}\n\n{_config_text(found)}"
+    if (path / "result.json").exists():
+        result = read_result(path)
+        found |= {key: result[key] for key in ("spikes", "rates_hz", "task") if key in result}
+        rows = [(name, n, result["rates_hz"][name]) for name, n in result["spikes"].items()]
+        text += "\n\n" + columns(rows, ("recorded", "spikes", "mean rate (1/s)"))
+        if "task" in result:
+            text += f"\n\naccuracy {result['task']['accuracy']:.2%}"
+    return Reply(found, text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +16,7 @@ from snnsim import __version__
 from snnsim.cli import doctor, inspect, models, plot, report, resume, run, validate
 from snnsim.cli.output import Reply, Usage, as_known, failed, present, say
 from snnsim.errors import ExitCode
+from snnsim.jit_cache import configure
 from typer.core import TyperGroup
 
 COMMANDS = {
@@ -86,7 +88,7 @@ class Snnsim(TyperGroup):
             raise
         except Exception as error:
             if debug:
-                raise
+                traceback.print_exc()
             return failed(as_known(error))
 
 
@@ -119,6 +121,7 @@ def snnsim(
     Example:
       snnsim run examples/digits_stdp.toml
     """
+    configure()  # before a command imports the first kernel
 
 
 for _name, _function in COMMANDS.items():

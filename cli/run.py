@@ -56,9 +56,6 @@ def run(
       snnsim run net.toml --set populations.exc.n=500 --seed 7 --duration-ms 100
       snnsim run net.toml --dry-run
     """
-    from snnsim.jit_cache import configure
-
-    configure()  # before the first kernel is imported
     from snnsim.config import load_config
 
     given = {

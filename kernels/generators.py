@@ -118,10 +118,11 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
     rule, multapses, skips = plan.rule, plan.multapses, plan.exclude_self
     n = plan.n_target - np.int64(skips)
     k = plan.degree[0] if rule == FIXED_OUT_DEGREE else 0
-    targets = np.empty(max(n, k), dtype=np.int64)
-    slots = np.empty(max(n, k), dtype=np.int64)
-    entries = np.empty(max(n, k), dtype=np.int64)
-    values = np.empty(max(n, k), dtype=np.float64)
+    capacity = max(n, k, 1)
+    targets = np.empty(capacity, dtype=np.int64)
+    slots = np.empty(capacity, dtype=np.int64)
+    entries = np.empty(capacity, dtype=np.int64)
+    values = np.empty(capacity, dtype=np.float64)
     marks = np.zeros((n + 63) // 64, dtype=np.uint64)
     times = np.zeros(n, dtype=np.int64)
     for row in range(row_lo, row_hi):

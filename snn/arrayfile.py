@@ -52,9 +52,7 @@ def read_array(reference: Mapping[str, Any], where: str, folder: Path | None) ->
     except SnnError:
         raise
     except _DAMAGE as error:
-        raise FileError(
-            f"not a readable .npz file ({error})", where=where, got=reference["file"]
-        ) from error
+        raise FileError(f"not a readable .npz file ({error})", where=where, got=reference["file"]) from error
 
 
 def _locate(name: str, where: str, folder: Path | None) -> Path:
@@ -93,7 +91,7 @@ def _check_header(stream: IO[bytes], size: int, where: str) -> None:
     version = np.lib.format.read_magic(stream)
     reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in reader:
-        raise FileError("unknown version of the array format", where=where, got=version, expected="1.0 or 2.0")
+        raise FileError("unknown version of .npy", where=where, got=version, expected="(1, 0) or (2, 0)")
     shape, _, dtype = reader[version](stream)
     if dtype.hasobject or dtype.kind not in "iuf":
         raise FileError("not an array of numbers", where=where, got=str(dtype))

@@ -234,14 +234,14 @@ def _build(origin: Origin, folder: Path | None, name: str, overrides: Sequence[s
 
 def _parse(origin: Origin) -> dict[str, Any]:
     try:
-        if _LONG_KEY.search(origin.text):
+        rows = origin.text.split("\n")
+        if any(row.count(".") >= 40 and _LONG_KEY.search(row) for row in rows):
             raise ValueError("a key of more than 40 parts")
         return tomllib.loads(origin.text)
     except RecursionError as error:
         problem, cause = "lists or tables are nested too deeply", error
     except ValueError as error:
         problem, cause = str(error), error  # type: ignore[assignment]
-    rows = origin.text.split("\n")
     line, column = None, ""
     if found := _POSITION.fullmatch(problem):
         problem = found[1]

@@ -228,7 +228,7 @@ class _Job:
             "dt_ms": run.dt_ms,
             "duration_ms": simulator.step * run.dt_ms,
             "seed": run.seed,
-            "threads": self.threads,
+            "threads": simulator.threads,
             "n_neurons": simulator.n_neurons,
             "n_synapses": simulator.n_synapses,
             "build_s": simulator.build_s,

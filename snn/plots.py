@@ -212,9 +212,7 @@ def _groups(
     times, neurons = np.asarray(times_ms, dtype=np.float64), np.asarray(ids)
     if times.ndim != 1 or times.shape != neurons.shape:
         shapes = (times.shape, neurons.shape)
-        raise ConfigError(
-            "times and ids do not fit", where="times_ms, ids", got=shapes, expected="one length"
-        )
+        raise ConfigError("times and ids do not fit", where="times_ms", got=shapes, expected="one length")
     lowest, highest = int(neurons.min(initial=0)), int(neurons.max(initial=0))
     if sizes is None:
         sizes = highest + 1

@@ -151,8 +151,8 @@ def activity_table(
     note = (
         f"From {show(t0_ms)} to {show(t1_ms)} ms. CV: mean coefficient of variation of the intervals of the "
         "cells with at least two intervals (0 regular, 1 like Poisson). Correlation: mean Pearson "
-        f"correlation of spike counts in bins of {CORRELATION_BIN_MS:g} ms, over pairs of at most {CORRELATION_CELLS} "
-        f"active cells and the first {CORRELATION_BINS * CORRELATION_BIN_MS / 1000:g} s."
+        f"correlation of spike counts in bins of {CORRELATION_BIN_MS:g} ms, over pairs of at most "
+        f"{CORRELATION_CELLS} active cells and the first {CORRELATION_BINS * CORRELATION_BIN_MS / 1000:g} s."
     )
     return Table("Activity of the populations", columns, rows, note)
 
@@ -207,7 +207,7 @@ def _text_table(table: Table) -> dict[str, object]:
 
 def _synchrony(times: np.ndarray, ids: np.ndarray, t0_ms: float, t1_ms: float) -> float:
     end = min(t1_ms, t0_ms + CORRELATION_BINS * CORRELATION_BIN_MS)
-    active = np.unique(ids[times < end])
+    active = np.flatnonzero(np.bincount(ids[times < end].astype(np.int64)))
     if active.size < 2 or end - t0_ms < CORRELATION_BIN_MS:
         return math.nan
     # Only the drawn cells are counted: a table of all cells and bins could fill the memory.

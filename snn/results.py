@@ -6,6 +6,7 @@ Everything is read from the run directory in pieces, so recordings may be larger
 from __future__ import annotations
 
 import hashlib
+import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from snnsim.classify import READOUT_RULES, Classify, count_by_presentation, evaluate
+from snnsim.config import Config
 from snnsim.encoding import EncodedImages
-from snnsim.errors import ConfigError
+from snnsim.errors import ConfigError, FileError
+from snnsim.inputs import encode_images, source_sizes
 from snnsim.network import Network, Probe
 from snnsim.recording import open_spikes, read_spikes
 from snnsim.tablefile import find_dataset
@@ -132,3 +135,29 @@ def classification(
         "assignment": chosen.assignment.tolist(),
         "image_shape": list(images.image_shape),
     }
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """result.json of a finished run. Raises FileError."""
+    path = folder / "result.json"
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise FileError(
+            "the run has not reached its end", where=str(folder), got="no result.json",
+            fix=f"snnsim resume {folder}", code="file.missing",
+        ) from None  # fmt: skip
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"not readable ({error})", where=str(path)) from error
+    needed = {"run_dir": str, "recorded": dict, "spikes": dict, "rates_hz": dict, "duration_ms": float, "sim_s": float}
+    wrong = [k for k, kind in needed.items() if not isinstance(found, dict) or not isinstance(found.get(k), kind)]
+    if wrong:
+        raise FileError("an entry is missing", where=str(path), got=wrong[0], expected="a result of snnsim")
+    return dict(found)
+
+
+def sizes_of(config: Config, data_dir: Path | str | None = None) -> dict[str, int]:
+    """Units of every population and spike source."""
+    images = encode_images(config.network, config.run.dt_ms, config.run.seed, data_dir)
+    populations = {name: population.n for name, population in config.network.populations.items()}
+    return populations | source_sizes(config.network, images)

@@ -64,6 +64,10 @@ class SynapseTable:
     def layout(self, probe: Probe, every_steps: int) -> SampleLayout:
         """How a probe of these weights is recorded; its ids count the synapses in the order of this table."""
         n = self._position.size
+        if n == 0:
+            raise ConfigError(
+                "the projection has no synapse to record", where=f"probe of {probe.target}", fix="remove the probe"
+            )
         ids = np.arange(n) if probe.ids is None else np.asarray(probe.ids)
         if ids.size and int(ids[-1]) >= n:
             raise ConfigError(

@@ -31,7 +31,7 @@ from snnsim.kernels.sampling import CONSTANT, draw
 from snnsim.models import Exponential
 from snnsim.network import Network, Projection
 from snnsim.plasticity import STDP
-from snnsim.streams import key_of
+from snnsim.streams import key_of, realise
 from snnsim.units import Units
 
 _DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
@@ -142,19 +142,7 @@ def _plan(
     projection = network.projections[name]
     rule = projection.rule
     if isinstance(rule, Arrays):
-        delay = projection.delay_ms
-        if isinstance(delay, Distribution) or isinstance(projection.weight, Distribution):
-            raise ConfigError(
-                "connections given as arrays have given weights and delays",
-                where=f"projections.{name}",
-                expected="a number or a list for weight and delay_ms",
-            )
-        steps = to_step_array(
-            np.atleast_1d(np.asarray(delay, dtype=float)), dt_ms, f"projections.{name}.delay_ms"
-        )
-        return wire.make_pairs(
-            rule.source, rule.target, np.atleast_1d(np.asarray(projection.weight, dtype=float)), steps
-        )
+        return _given_pairs(rule, projection, name, dt_ms, seed)
     same = projection.source == projection.target
     return wire.make_plan(
         _RULES[type(rule)],  # type: ignore[index]
@@ -169,6 +157,17 @@ def _plan(
         delay_ms=_law(projection.delay_ms),
         dt_ms=dt_ms,
     )
+
+
+def _given_pairs(rule: Arrays, projection: Projection, name: str, dt_ms: float, seed: int) -> wire.Pairs:
+    where, n = f"projections.{name}", rule.source.size
+    weight = realise(projection.weight, n, seed, f"{where}.weight")
+    delay = realise(projection.delay_ms, n, seed, f"{where}.delay_ms")
+    if isinstance(projection.delay_ms, Distribution):
+        steps = np.floor(delay / dt_ms + 0.5).astype(np.int64)  # drawn: rounded to the grid
+    else:
+        steps = to_step_array(delay, dt_ms, f"{where}.delay_ms")
+    return wire.make_pairs(rule.source, rule.target, weight, steps)
 
 
 def build_rows(

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+
 from snnsim.classify import Classify
 from snnsim.config import Config, Run
 from snnsim.connectivity import (
@@ -246,10 +247,13 @@ def projections(
     delays = [steps.map(lambda k: k * dt_ms), drawn_delays(dt_ms)]
     if n_given:
         kinds.append(st.lists(floats(low, high), min_size=n_given, max_size=n_given))
-        delays.append(st.lists(times(dt_ms, least_delay, MAX_DELAY_STEPS), min_size=n_given, max_size=n_given))
-    norm = Normalisation(total=draw(floats(0.5, 10.0)) * high, every_ms=draw(times(dt_ms, 1, 200))) if (
-        plastic and not inhibitory and draw(st.integers(0, 3)) == 0
-    ) else None  # fmt: skip
+        listed = times(dt_ms, least_delay, MAX_DELAY_STEPS)
+        delays.append(st.lists(listed, min_size=n_given, max_size=n_given))
+    normalisation = None
+    if plastic and not inhibitory and draw(st.integers(0, 3)) == 0:
+        normalisation = Normalisation(
+            total=draw(floats(0.5, 10.0)) * high, every_ms=draw(times(dt_ms, 1, 200))
+        )
     return Projection(
         source=source[0],
         target=target[0],
@@ -257,7 +261,7 @@ def projections(
         delay_ms=draw(st.one_of(delays)),
         receptor=None if delta else draw(st.sampled_from([None, "inh" if inhibitory else "exc"])),
         plasticity=draw(stdp_rules(low, high)) if learns else None,
-        normalisation=norm,
+        normalisation=normalisation,
         **{unit: draw(st.one_of(kinds))},
     )
 

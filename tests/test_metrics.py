@@ -59,6 +59,15 @@ def test_cv_follows_the_definition(train, min_isis):
         assert math.isnan(found.mean)
 
 
+@given(trains)
+def test_cv_of_large_ids_is_that_of_small_ones(train):
+    times, ids, _ = arrays(train)
+    far = np.array([3, 65_535, 65_536, 70_000, 4_000_000_003])
+    small, large = cv_isi(times, ids), cv_isi(times, far[ids])
+    assert large.ids.tolist() == far[small.ids].tolist()
+    np.testing.assert_array_equal(large.cv, small.cv)
+
+
 def test_cv_of_known_trains():
     assert cv_isi(np.arange(100) * 7.0, np.zeros(100, int)).mean == pytest.approx(0.0, abs=1e-14)
     late_but_regular = 1e7 + np.arange(1000) * 0.1
@@ -138,6 +147,7 @@ def test_nothing_is_said_about_nothing():
         (lambda: rates_hz([0], 3, 0.0), r"duration_ms: not a positive number; got 0.0"),
         (lambda: rates_hz([0], 3, math.nan), r"duration_ms: not a positive number; got nan"),
         (lambda: cv_isi([1.0], [0, 1]), r"times_ms, ids: times and ids do not fit each other"),
+        (lambda: cv_isi([1.0], [-3]), r"ids: no such neuron; got -3"),
         (lambda: cv_isi([1.0], [0], min_isis=0), r"min_isis: too few intervals; got 0"),
         (lambda: rate_over_time([1.0], 0, 1.0, 0.0, 5.0), r"n: not a positive number; got 0"),
         (lambda: rate_over_time([1.0], 1, -1.0, 0.0, 5.0), r"bin_ms: not a positive number; got -1.0"),
