@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Reply, bytes_text, say
 from snnsim.errors import ExitCode, SnnError
 
@@ -43,11 +44,18 @@ def doctor(
     found: dict[str, Any] = {
         "versions": versions(),
         "extras": {name: version for name in EXTRAS if (version := _version(name))},
-        "platform": {"system": platform.platform(), "python": sys.version.split()[0], "executable": sys.executable},
+        "platform": {
+            "system": platform.platform(),
+            "python": sys.version.split()[0],
+            "executable": sys.executable,
+        },
         "cpu": cpu(),
         "memory_bytes": memory_bytes(),
         "cache": {"folder": str(cache), "warm": not cold, "bytes": _size(cache)},
-        "data_dir": {"folder": None if data is None else str(data), "exists": data is not None and data.is_dir()},
+        "data_dir": {
+            "folder": None if data is None else str(data),
+            "exists": data is not None and data.is_dir(),
+        },
         "self_test": self_test(),
     }
     warnings = []
@@ -90,7 +98,7 @@ def _version(name: str) -> str:
 
 def cpu() -> dict[str, Any]:
     """Model, cores and the vector instructions that compiled kernels can use here."""
-    from llvmlite import binding
+    from llvmlite import binding  # type: ignore[import-untyped]
 
     features = binding.get_host_cpu_features()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -126,8 +134,13 @@ def self_test() -> dict[str, Any]:
     cell = LIF(tau_m_ms=tau_m, c_m_pf=c_m, v_rest_mv=rest, v_th_mv=-50.0, v_reset_mv=rest, t_ref_ms=100.0,
                synapse=synapse)  # fmt: skip
     network = Network(
-        populations={"a": Population(n=1, neuron=cell.replace(i_bias_pa=current)), "b": Population(n=1, neuron=cell)},
-        projections={"a_b": Projection(source="a", target="b", rule=OneToOne(), weight_pa=weight, delay_ms=delay)},
+        populations={
+            "a": Population(n=1, neuron=cell.replace(i_bias_pa=current)),
+            "b": Population(n=1, neuron=cell),
+        },
+        projections={
+            "a_b": Projection(source="a", target="b", rule=OneToOne(), weight_pa=weight, delay_ms=delay)
+        },
         probes={"spikes": Probe(target="a"), "v": Probe(target="b", variable="v_mv")},
     )
     with Simulator(network, dt_ms=dt, seed=1, threads=1) as simulator:
@@ -158,9 +171,12 @@ def _text(found: dict[str, Any]) -> str:
         "extras": ", ".join(f"{name} {version}" for name, version in found["extras"].items()) or "none",
         "python": f"{found['platform']['python']} on {found['platform']['system']}",
         "processor": f"{chip['model']}, {chip['usable_cores']} of {chip['cores']} cores, {' '.join(chip['flags'])}",
-        "memory": f"{bytes_text(memory['total'])}, {bytes_text(memory['free'])} free" if memory else "unknown",
+        "memory": f"{bytes_text(memory['total'])}, {bytes_text(memory['free'])} free"
+        if memory
+        else "unknown",
         "cache": f"{cache['folder']} ({bytes_text(cache['bytes'])})",
-        "data": found["data_dir"]["folder"] or "none given; --data DIR or SNNSIM_DATA names the folder of data sets",
+        "data": found["data_dir"]["folder"]
+        or "none given; --data DIR or SNNSIM_DATA names the folder of data sets",
         "self-test": f"{'passed' if test['ok'] else 'FAILED'}: spike at step {test['step']}, "
         f"relative error {test['error']:.1e}",
     }

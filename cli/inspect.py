@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Reply, bytes_text, columns
 from snnsim.cli.run import DataDir
 
 if TYPE_CHECKING:
     from snnsim.config import Config
 
-RUN_FACTS = ("status", "name", "seed", "dt_ms", "duration_ms", "threads", "started_utc", "ended_utc", "wall_s",
-             "real_time_factor", "snnsim", "spikes_sha256")  # fmt: skip
+RUN_FACTS = (
+    *("status", "name", "seed", "dt_ms", "duration_ms", "threads", "started_utc", "ended_utc", "wall_s"),
+    *("real_time_factor", "snnsim", "spikes_sha256"),
+)
 
 
 def inspect(
@@ -41,7 +44,9 @@ def inspect(
     kind, facts = validate(path)
     if kind == "spikes":
         return Reply({"kind": kind, **facts}, _spikes_text(facts["populations"]))
-    return Reply({"kind": kind, "facts": facts}, "\n".join([kind, *(f"  {k}: {v}" for k, v in facts.items())]))
+    return Reply(
+        {"kind": kind, "facts": facts}, "\n".join([kind, *(f"  {k}: {v}" for k, v in facts.items())])
+    )
 
 
 def _config(config: Config, data: Path | None) -> dict[str, Any]:
@@ -81,7 +86,11 @@ def _config(config: Config, data: Path | None) -> dict[str, Any]:
             for name, p in network.projections.items()
         },
         "probes": {
-            name: {"target": p.target, "variable": p.variable, "units": None if p.ids is None else int(p.ids.size)}
+            name: {
+                "target": p.target,
+                "variable": p.variable,
+                "units": None if p.ids is None else int(p.ids.size),
+            }
             for name, p in network.probes.items()
         },
     }
@@ -97,7 +106,8 @@ def _value(value: Any) -> Any:
 def _config_text(found: dict[str, Any]) -> str:
     blocks = [
         f"{found['name']}: {found['n_neurons']:,} neurons, about {found['n_synapses']:,} synapses, "
-        f"{bytes_text(found['total_bytes'])}, {found['precision']}, dt {found['dt_ms']:g} ms, seed {found['seed']}"
+        f"{bytes_text(found['total_bytes'])}, {found['precision']}, dt {found['dt_ms']:g} ms, "
+        f"seed {found['seed']}"
     ]
     for title in ("populations", "stimuli", "projections", "probes"):
         rows = [(name, *entry.values()) for name, entry in found[title].items()]

@@ -15,7 +15,7 @@ NOTED = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def signals_noted() -> Iterator[Callable[[], str | None]]:
-    """Give a function that names the first signal that came, or None. A second signal ends the process at once."""
+    """Give a function that names the first signal that came, or None. A second one ends the process."""
     came: list[str] = []
 
     def note(number: int, frame: FrameType | None) -> None:

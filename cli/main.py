@@ -8,18 +8,19 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
-from snnsim import __version__
-from snnsim.cli import doctor, inspect, models, plot, report, resume, run, validate
-from snnsim.cli.output import Reply, Usage, as_known, failed, present, say
-from snnsim.errors import ExitCode
-from snnsim.jit_cache import configure
 from typer.core import TyperGroup
 
-COMMANDS = {
+from snnsim import __version__
+from snnsim.cli import doctor, inspect, models, plot, report, resume, run, validate
+from snnsim.cli.output import Reply, Stopped, Usage, as_known, failed, present
+from snnsim.errors import ExitCode
+from snnsim.jit_cache import configure
+
+COMMANDS: dict[str, Callable[..., Reply]] = {
     "run": run.run,
     "resume": resume.resume,
     "validate": validate.validate,
@@ -65,7 +66,9 @@ class Snnsim(TyperGroup):
         command = next((word for word in given if word in COMMANDS), "")
         try:
             reply = self._answer(given, prog_name or "snnsim", complete_var, "--debug" in options, extra)
-            code = present(reply, command, "--json" in options) if isinstance(reply, Reply) else int(reply or 0)
+            code = (
+                present(reply, command, "--json" in options) if isinstance(reply, Reply) else int(reply or 0)
+            )
         except BrokenPipeError:  # `snnsim models | head` is no error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = _BROKEN_PIPE
@@ -76,14 +79,15 @@ class Snnsim(TyperGroup):
     ) -> Any:
         """What the command returned, an exit code (after --help), or the error as a reply."""
         try:
-            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            found = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            # Typer turns a Ctrl-C into this number.
+            return found if found != ExitCode.INTERRUPTED else failed(Stopped("interrupted"))
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else prog_name
             return failed(Usage(error.format_message(), where=path, fix=f"see `{path} --help`"))
         except (KeyboardInterrupt, typer.Abort):
-            say("interrupted")
-            return int(ExitCode.INTERRUPTED)
+            return failed(Stopped("interrupted"))
         except BrokenPipeError:
             raise
         except Exception as error:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Reply, Usage, columns
 from snnsim.errors import nearest
 

@@ -3,7 +3,8 @@
 Data goes to stdout, talk to stderr. A command returns a `Reply`; `present` prints it. Nothing else
 writes to stdout, so `--json` gives exactly one object, whatever happens:
 
-    {schema, ok, command, data, warnings, error: null | {code, message, where, file, line, got, expected, fix}}
+    {schema, ok, command, data, warnings, error}
+    error: null or {code, message, where, file, line, got, expected, fix}
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
 from snnsim.errors import ExitCode, SnnError, StorageError
 
 SCHEMA = 1
@@ -151,7 +153,9 @@ def is_terminal() -> bool:
 
 
 def _paint(word: str, colour: str) -> str:
-    return typer.style(word, fg=colour, bold=True) if is_terminal() and not os.environ.get("NO_COLOR") else word
+    return (
+        typer.style(word, fg=colour, bold=True) if is_terminal() and not os.environ.get("NO_COLOR") else word
+    )
 
 
 def columns(rows: Iterable[Sequence[object]], header: Sequence[str]) -> str:

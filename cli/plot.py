@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Reply, Usage
 from snnsim.cli.resume import RunDir
 from snnsim.cli.run import DataDir
@@ -29,15 +30,19 @@ class Kind(StrEnum):
 def plot(
     run_dir: RunDir,
     kind: Annotated[
-        Kind, typer.Argument(help="raster of spikes; vm: membrane potentials; weights: learned weights; rates.")
+        Kind,
+        typer.Argument(help="raster of spikes; vm: membrane potentials; weights: learned weights; rates."),
     ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", metavar="FILE", help=".png, .svg or .pdf. Default: RUN/<kind>.png.")
+        Path | None,
+        typer.Option("-o", "--out", metavar="FILE", help=".png, .svg or .pdf. Default: RUN/<kind>.png."),
     ] = None,
     population: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this population; repeatable.")
     ] = None,
-    projection: Annotated[str | None, typer.Option(metavar="NAME", help="Projection whose weights are drawn.")] = None,
+    projection: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Projection whose weights are drawn.")
+    ] = None,
     from_ms: Annotated[float | None, typer.Option(min=0.0, help="Start of the window.")] = None,
     to_ms: Annotated[float | None, typer.Option(min=0.0, help="End of the window.")] = None,
     data: DataDir = None,
@@ -59,7 +64,9 @@ def plot(
     config = load_config(run.resolved_path)
     path = out if out is not None else run.path / f"{kind.value}.png"
     if path.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise Usage("unknown format of figures", where="--out", got=path.suffix, expected=".png, .svg or .pdf")
+        raise Usage(
+            "unknown format of figures", where="--out", got=path.suffix, expected=".png, .svg or .pdf"
+        )
     if kind is Kind.WEIGHTS:
         figure = _weights(run, config, projection)
     else:
@@ -74,14 +81,21 @@ def plot(
 
 
 def _spikes(
-    run: RunDirectory, config: Config, kind: Kind, wanted: list[str], view: tuple[float, float], data: Path | None
+    run: RunDirectory,
+    config: Config,
+    kind: Kind,
+    wanted: list[str],
+    view: tuple[float, float],
+    data: Path | None,
 ) -> Any:
     from snnsim import plots
     from snnsim.results import recorded, sizes_of, window
 
     known = {table.name: table.n for table in recorded(config.network, sizes_of(config, data))}
     if not known:
-        raise ConfigError("no spikes were recorded", where="probes", fix="add a probe of spikes and run again")
+        raise ConfigError(
+            "no spikes were recorded", where="probes", fix="add a probe of spikes and run again"
+        )
     names = [_known(name, known, "--population") for name in wanted] or list(known)
     trains = {name: (*window(run.spikes_path, name, *view), known[name]) for name in names}
     draw = plots.raster if kind is Kind.RASTER else plots.rates
@@ -89,7 +103,12 @@ def _spikes(
 
 
 def _membrane(
-    run: RunDirectory, config: Config, kind: Kind, wanted: list[str], view: tuple[float, float], data: Path | None
+    run: RunDirectory,
+    config: Config,
+    kind: Kind,
+    wanted: list[str],
+    view: tuple[float, float],
+    data: Path | None,
 ) -> Any:
     from snnsim import plots
     from snnsim.recording import read_state
@@ -97,7 +116,9 @@ def _membrane(
     probes = {n: p for n, p in config.network.probes.items() if p.variable == "v_mv"}
     if not probes:
         raise ConfigError(
-            "no membrane potential was recorded", where="probes", fix='add a probe with variable = "v_mv" and run again'
+            "no membrane potential was recorded",
+            where="probes",
+            fix='add a probe with variable = "v_mv" and run again',
         )
     by_population = {p.target: n for n, p in probes.items()}
     name = by_population[_known(wanted[0], by_population, "--population")] if wanted else next(iter(probes))
@@ -131,7 +152,9 @@ def _weights(run: RunDirectory, config: Config, wanted: str | None) -> Any:
             rows, columns = found["image_shape"]
             n_target = config.network.populations[config.network.projections[name].target].n
             fields = edges.matrix(max(rows * columns, int(edges.source.max(initial=0)) + 1), n_target)
-            return plots.weights_as_fields(fields[: rows * columns], (rows, columns), unit=edges.unit, title=name)[0]
+            return plots.weights_as_fields(
+                fields[: rows * columns], (rows, columns), unit=edges.unit, title=name
+            )[0]
     return plots.weight_histogram(edges.weight, unit=edges.unit, title=name)[0]
 
 

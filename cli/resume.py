@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from snnsim.cli.output import Json, Quiet, Reply
 from snnsim.cli.run import DataDir, Plan, Threads, in_words, simulate
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Quiet, Reply, Stopped, bytes_text, say
 from snnsim.errors import ExitCode
 
@@ -22,26 +23,33 @@ DataDir = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads; never changes a result. Default: all cores.")
 ]
-FILES = ("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/",
-         "raster.png", "result.json", "report.html")  # fmt: skip
+FILES = [
+    *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/"),
+    *("raster.png", "result.json", "report.html"),
+]
 
 
 def run(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="Config file in TOML.")],
     changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as run.dt_ms=0.5; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key, as run.dt_ms=0.5; repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of run.seed.")] = None,
     threads: Threads = None,
     duration_ms: Annotated[float | None, typer.Option(help="Model time, instead of run.duration_ms.")] = None,
     data: DataDir = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Run directory, new or empty. Default: runs/<time>-<name>-<id>.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Run directory, new or empty. Default: runs/<time>-<name>-<id>."),
     ] = None,
     checkpoint_every: Annotated[
-        float | None, typer.Option(metavar="S", help="Wall time between checkpoints in s; 0: only when stopped.")
+        float | None,
+        typer.Option(metavar="S", help="Wall time between checkpoints in s; 0: only when stopped."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> Reply:
@@ -91,7 +99,15 @@ class Plan:
         with config.origin.located():
             sizes = estimate(config.network, config.run.dt_ms, data)
             steps = n_steps_of(config, data)
-        return cls(config, data, sizes.n_neurons, round(sizes.n_synapses), sizes.total_bytes, steps, threads_of(config))
+        return cls(
+            config,
+            data,
+            sizes.n_neurons,
+            round(sizes.n_synapses),
+            sizes.total_bytes,
+            steps,
+            threads_of(config),
+        )
 
     def line(self) -> str:
         """What is about to run, in one line."""
@@ -127,9 +143,8 @@ def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirect
     from snnsim.cli.doctor import COMPILING, cache_is_warm
     from snnsim.cli.interrupt import signals_noted
     from snnsim.cli.progress import progress
-    from snnsim.jit_cache import configure
-
     from snnsim.execute import create_run, execute
+    from snnsim.jit_cache import configure
 
     resuming = run is not None
     run = run if run is not None else create_run(plan.config, plan.n_steps, plan.threads, out, plan.data)
@@ -139,7 +154,13 @@ def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirect
             say(COMPILING)
     with run, signals_noted() as stop, progress(plan.config.run.dt_ms, quiet) as advance:
         outcome = execute(
-            plan.config, run, resume=resuming, threads=plan.threads, data_dir=plan.data, progress=advance, stop=stop
+            plan.config,
+            run,
+            resume=resuming,
+            threads=plan.threads,
+            data_dir=plan.data,
+            progress=advance,
+            stop=stop,
         )
     return answer(plan, run, outcome, quiet)
 
@@ -149,7 +170,8 @@ def answer(plan: Plan, run: RunDirectory, outcome: Outcome, quiet: bool) -> Repl
     if outcome.stopped_by:
         data = f" --data {plan.data}" if plan.data else ""
         error = Stopped(
-            f"stopped by {outcome.stopped_by} at step {outcome.step:,} of {outcome.n_steps:,}; a checkpoint is written",
+            f"stopped by {outcome.stopped_by} at step {outcome.step:,} of {outcome.n_steps:,}; "
+            "a checkpoint is written",
             where=str(run.path),
             fix=f"snnsim resume {run.path}{data}",
         )

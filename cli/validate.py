@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
 from snnsim.cli.output import Json, Reply, describe
 from snnsim.cli.run import DataDir
 from snnsim.errors import ExitCode, SnnError
 
 
 def validate(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Configs, run directories, HDF5 files.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Configs, run directories, HDF5 files.")
+    ],
     data: DataDir = None,
     json: Json = False,
 ) -> Reply:

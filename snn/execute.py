@@ -1,7 +1,7 @@
 """Carry out a config from the first step to the report: run, checkpoint, stop, resume, evaluate.
 
-    with create_run(config, ...) as run:
-        outcome = execute(config, run)
+with create_run(config, ...) as run:
+    outcome = execute(config, run)
 """
 
 from __future__ import annotations
@@ -248,7 +248,8 @@ class _Job:
         images = program.images[task.stimulus]
         if self.n_steps < images.n_steps:
             self.warnings.append(
-                f"no accuracy: the run ends at step {self.n_steps:,}, before the last image at step {images.n_steps:,}"
+                f"no accuracy: the run ends at step {self.n_steps:,}, "
+                f"before the last image at step {images.n_steps:,}"
             )
             return found
         n_readout = self.config.network.populations[task.readout].n

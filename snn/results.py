@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from snnsim.classify import READOUT_RULES, Classify, count_by_presentation, evaluate
 from snnsim.config import Config
 from snnsim.encoding import EncodedImages
@@ -46,7 +47,9 @@ def recorded(network: Network, sizes: Mapping[str, int]) -> list[Recorded]:
             ids[probe.target] = None
         elif (known := ids.setdefault(probe.target, set())) is not None:
             known |= set(probe.ids.tolist())
-    return [Recorded(name, sizes[name], sizes[name] if own is None else len(own)) for name, own in ids.items()]
+    return [
+        Recorded(name, sizes[name], sizes[name] if own is None else len(own)) for name, own in ids.items()
+    ]
 
 
 def check_task(network: Network, task: Classify) -> None:
@@ -77,7 +80,9 @@ def blocks(path: Path, name: str) -> Iterator[tuple[NDArray[np.float64], NDArray
         start += BLOCK_ROWS
 
 
-def window(path: Path, name: str, t0_ms: float, t1_ms: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def window(
+    path: Path, name: str, t0_ms: float, t1_ms: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Spikes with t0 <= t < t1; only these are read, for the file is sorted by time."""
     with open_spikes(path) as file:
         if name not in file["spikes"]:
@@ -149,8 +154,17 @@ def read_result(folder: Path) -> dict[str, Any]:
         ) from None  # fmt: skip
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"not readable ({error})", where=str(path)) from error
-    needed = {"run_dir": str, "recorded": dict, "spikes": dict, "rates_hz": dict, "duration_ms": float, "sim_s": float}
-    wrong = [k for k, kind in needed.items() if not isinstance(found, dict) or not isinstance(found.get(k), kind)]
+    needed = {
+        "run_dir": str,
+        "recorded": dict,
+        "spikes": dict,
+        "rates_hz": dict,
+        "duration_ms": float,
+        "sim_s": float,
+    }
+    wrong = [
+        k for k, kind in needed.items() if not isinstance(found, dict) or not isinstance(found.get(k), kind)
+    ]
     if wrong:
         raise FileError("an entry is missing", where=str(path), got=wrong[0], expected="a result of snnsim")
     return dict(found)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from snnsim import plots
 from snnsim.config import Config
 from snnsim.manifest import software_facts
@@ -57,7 +58,9 @@ def _task_figures(run: RunDirectory, config: Config, found: dict[str, Any]) -> F
         n_target = config.network.populations[projection.target].n
         fields = edges.matrix(max(rows * columns, int(edges.source.max(initial=0)) + 1), n_target)
         labels = found["assignment"] if projection.target == config.task.readout else None
-        figure, _ = plots.weights_as_fields(fields[: rows * columns], (rows, columns), labels, unit=edges.unit)
+        figure, _ = plots.weights_as_fields(
+            fields[: rows * columns], (rows, columns), labels, unit=edges.unit
+        )
         plots.save(figure, run.path / "receptive_fields.png")
         figures["receptive_fields.png"] = (
             f"What the neurons of {projection.target} have learned to see: the weights of {name}.",
@@ -70,14 +73,17 @@ def learned_projection(config: Config) -> str | None:
     """The plastic projection from the task's images: its weights can be looked at as images."""
     if config.task is None:
         return None
-    plastic = [n for n, p in config.network.projections.items() if p.plastic and p.source == config.task.stimulus]
+    plastic = [
+        n for n, p in config.network.projections.items() if p.plastic and p.source == config.task.stimulus
+    ]
     return plastic[0] if plastic else None
 
 
 def trains_of(run: RunDirectory, result: dict[str, Any], t0_ms: float, t1_ms: float) -> dict[str, Spikes]:
     """Name -> (times_ms, ids, n) of every recorded population within a window."""
     return {
-        name: (*window(run.spikes_path, name, t0_ms, t1_ms), sizes["n"]) for name, sizes in result["recorded"].items()
+        name: (*window(run.spikes_path, name, t0_ms, t1_ms), sizes["n"])
+        for name, sizes in result["recorded"].items()
     }
 
 
@@ -92,7 +98,9 @@ def write_run_report(
         found = result["task"]
         headline += [(f"accuracy ({rule})", f"{value:.2%}") for rule, value in found["accuracies"].items()]
         tables.append(_class_table(found))
-    headline.append(("mean rates", ", ".join(f"{k} {show(v)}" for k, v in result["rates_hz"].items()) + " spikes/s"))
+    headline.append(
+        ("mean rates", ", ".join(f"{k} {show(v)}" for k, v in result["rates_hz"].items()) + " spikes/s")
+    )
     end = result["duration_ms"]
     n_spikes = sum(result["spikes"].values())
     start = 0.0 if n_spikes <= MAX_SPIKES else end * (1.0 - MAX_SPIKES / n_spikes)

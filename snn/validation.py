@@ -10,6 +10,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+
 from snnsim.checkpoint import read_checkpoint
 from snnsim.config import Config, load_config
 from snnsim.errors import FileError
@@ -60,7 +61,7 @@ def config_facts(config: Config, data_dir: Path | str | None = None) -> dict[str
 
 
 def spike_facts(path: Path) -> dict[str, Any]:
-    """Check that spikes are in the order of time; for each population spikes, units seen, first and last time."""
+    """Check that spikes are in the order of time; what each population did."""
     with open_spikes(path) as file:
         names = list(file["spikes"])
         complete = bool(file.attrs.get("complete", 1))
@@ -101,7 +102,9 @@ def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
             times, ids, _ = read_state(path, name, 0, MAX_STATE_FRAMES)
             facts[name] = {"units": ids.size, "frames_checked": times.size}
         return "state", facts
-    raise FileError("an HDF5 file without spikes, state, weights or a checkpoint", where=str(path), code="file.unknown")
+    raise FileError(
+        "an HDF5 file without spikes, state, weights or a checkpoint", where=str(path), code="file.unknown"
+    )
 
 
 def _run(path: Path, data_dir: Path | str | None) -> dict[str, Any]:
@@ -117,7 +120,9 @@ def _run(path: Path, data_dir: Path | str | None) -> dict[str, Any]:
             )  # fmt: skip
         read_result(path)
     if run.spikes_path.exists():
-        facts["spikes"] = {name: train["spikes"] for name, train in spike_facts(run.spikes_path)["populations"].items()}
+        facts["spikes"] = {
+            name: train["spikes"] for name, train in spike_facts(run.spikes_path)["populations"].items()
+        }
     if any(run.checkpoints.folder.glob("step_*.h5")):
         facts["checkpoint_step"], _, _, warnings = run.checkpoints.load()
         if warnings:

@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
@@ -308,9 +309,7 @@ def normalise(plastic: Plastic, q: int, r: int) -> None:
 # --- sources
 
 
-def emit(
-    ids: Array, found: int, sources: Sources, p: int, first_unit: int, low: int, n: int, t: int
-) -> int:
+def emit(ids: Array, found: int, sources: Sources, p: int, first_unit: int, low: int, n: int, t: int) -> int:
     if sources.code[p] == so.EVENTS:
         return emit_events(ids, found, sources, p, first_unit, low, n, t)
     since, period = t - int(sources.start[p]), int(sources.period[p])
@@ -409,9 +408,7 @@ def advance(
             sample(recorder, layout, cells, r, begin, t)
             if t % layout.block == 0:
                 for s in range(max(0, t - int(static.longest)), t):
-                    deliver(
-                        spikes.buffer, layout, spikes, static, r, s, 0, n_lists, t, t + layout.block - 1
-                    )
+                    deliver(spikes.buffer, layout, spikes, static, r, s, 0, n_lists, t, t + layout.block - 1)
             for q in range(len(plastic.rule)):
                 every = plastic.rule[q, pl.NORMALISE_EVERY]
                 if learning and every > 0 and t % every == 0:

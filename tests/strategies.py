@@ -143,7 +143,7 @@ def sources(draw: Draw, dt_ms: float) -> tuple[SpikeSource, int]:
         window: dict[str, float] = {}
         if draw(st.booleans()):
             window = {"start_ms": draw(times(dt_ms, 0, 50)), "stop_ms": draw(times(dt_ms, 100, 2000))}
-        return Poisson(n=n, rate_hz=draw(values(50.0, 2000.0, n)), **window), n
+        return Poisson(n=n, rate_hz=draw(values(50.0, min(2000.0, 1000.0 / dt_ms), n)), **window), n
     spikes = draw(st.sets(st.tuples(st.integers(0, 600), st.integers(0, n - 1)), min_size=1, max_size=40))
     ordered = draw(st.permutations(sorted(spikes)))
     return SpikeTrains(n=n, times_ms=[t * dt_ms for t, _ in ordered], ids=[k for _, k in ordered]), n

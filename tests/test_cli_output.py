@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+
 from snnsim.cli import output
 from snnsim.cli.main import COMMANDS, EXIT_CODES, app
 from snnsim.cli.output import Reply, as_known, envelope, in_words, plain
 from snnsim.cli.progress import Lines, Pace, clock_text
 from snnsim.errors import ConfigError, ExitCode, FileError, SimulationError, SnnError, StorageError
-from typer.testing import CliRunner
 
 SNNSIM = str(Path(sys.executable).parent / "snnsim")
 ENVELOPE = ["schema", "ok", "command", "data", "warnings", "error"]
@@ -107,7 +108,9 @@ def test_json_after_two_dashes_is_an_argument():
     assert invoke("models", "--", "--json").stdout == ""
 
 
-@pytest.mark.parametrize("name", ["lif", "stdp", "images", "pairwise_bernoulli", "delta", "adaptive_threshold"])
+@pytest.mark.parametrize(
+    "name", ["lif", "stdp", "images", "pairwise_bernoulli", "delta", "adaptive_threshold"]
+)
 def test_models_of_one_kind(name):
     text = invoke("models", name).stdout
     data = one_object(invoke("models", name, "--json").stdout)["data"]
@@ -157,7 +160,7 @@ def test_every_error_ends_with_its_code_and_without_traceback(raised, code, monk
     result = invoke("models")
     assert result.exit_code == code
     assert result.stdout == ""
-    assert result.stderr.startswith("error: " if code != 130 else "interrupted")
+    assert result.stderr.startswith("error: ")
     found = one_object(invoke("models", "--json").stdout)
     assert not found["ok"]
 
@@ -173,8 +176,12 @@ def test_our_bug_asks_to_report_and_debug_shows_the_traceback(monkeypatch):
 
 
 def test_an_error_in_words_has_its_fix_on_a_line_of_its_own():
-    error = ConfigError("out of range", where="run.dt_ms", got=-1, expected="> 0", fix="raise it", file="a.toml", line=3)
-    assert in_words(error) == "error: run.dt_ms (a.toml:3): out of range; got -1, expected > 0\n  fix: raise it"
+    error = ConfigError(
+        "out of range", where="run.dt_ms", got=-1, expected="> 0", fix="raise it", file="a.toml", line=3
+    )
+    assert (
+        in_words(error) == "error: run.dt_ms (a.toml:3): out of range; got -1, expected > 0\n  fix: raise it"
+    )
     assert in_words(ConfigError("bare")) == "error: bare"
 
 

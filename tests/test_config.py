@@ -30,6 +30,12 @@ def test_writing_and_reading_gives_an_equal_config(config):
     assert dumps(again) == text
 
 
+def single(neuron, n=1):
+    """A config with one population."""
+    network = Network(populations={"a": Population(n=n, neuron=neuron)})
+    return Config(name="x", run=Run(duration_ms=1.0), network=network)
+
+
 def exact(value, other):
     """Equal to the last bit and in type, where == would let 0.0 be -0.0 and 1 be 1.0."""
     if isinstance(value, dict):
@@ -53,14 +59,11 @@ def test_networks_survive_bit_for_bit(network):
 
 
 @pytest.mark.parametrize(
-    "number", [5e-324, 1.7976931348623157e308, -0.0, 0.1, 1 / 3, 1e16, 123456789012345.67]
+    "number", [5e-324, 1.7976931348623157e308, -0.0, 0.1, 1 / 3, 1e16, 1234567890123.456]
 )
 def test_numbers_survive_bit_for_bit(number):
     neuron = IF(v_th_mv=1e300, v_reset_mv=-1e300, i_bias_pa=number)
-    config = Config(
-        name="x", run=Run(duration_ms=1.0), network=Network(populations={"a": Population(n=1, neuron=neuron)})
-    )
-    assert exact(loads(dumps(config)), config)
+    assert exact(loads(dumps(single(neuron))), single(neuron))
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -73,9 +76,7 @@ def test_the_examples_survive_a_file(name, tmp_path):
 
 def large_config(n=65):
     neuron = IF(v_th_mv=np.linspace(10, 20, n) / 3, v_reset_mv=np.full(n, -1.0), i_bias_pa=1.0)
-    return Config(
-        name="x", run=Run(duration_ms=1.0), network=Network(populations={"a": Population(n=n, neuron=neuron)})
-    )
+    return single(neuron, n)
 
 
 def test_long_arrays_go_to_a_file_beside(tmp_path):
@@ -177,17 +178,17 @@ MESSAGES = [
     ("n = 2", "n = 2.5", "populations.a.n (<text>:4): wrong type; got 2.5, expected a whole number >= 1"),
     ("n = 2", "N = 2", "populations.a.N (<text>:4): unknown key"),
     ("n = 2", "", "populations.a.n (<text>:3): a key is missing; expected a whole number >= 1"),
-    ("n = 2", "n = 2\nm = 1", "populations.a.m (<text>:5): unknown key. Fix: did you mean n?"),
-    ('"if"', '"lfi"', 'neuron.kind (<text>:5): unknown kind; got \'lfi\', expected one of "lif", "if". Fix: did'),
-    ("[populations.a]", "[population.a]", "population (<text>:3): unknown key. Fix: did you mean populations?"),
+    ("n = 2", "n = 2\nm = 1", "populations.a.m (<text>:5): unknown key. Fix: valid: n, neuron"),
+    ('"if"', '"lfi"', 'neuron.kind (<text>:5): unknown kind; got \'lfi\', expected one of "lif", "if". Fix:'),
+    ("[populations", "[population", "population (<text>:3): unknown key. Fix: did you mean populations?"),
     ("schema = 1", "schema = 2", "schema (<text>:1): this version reads another schema; got 2, expected 1"),
     ("schema = 1", "schema = true", "schema (<text>:1): this version reads another schema"),
-    ("schema = 1", "", "schema (<text>:1): a key is missing; expected 1. Fix: put schema = 1 on the first line"),
+    ("schema = 1", "", "schema (<text>:1): a key is missing; expected 1. Fix: put schema = 1"),
     ("{ duration_ms = 10.0 }", "{}", "run.duration_ms (<text>:2): a key is missing"),
     ("run = { duration_ms = 10.0 }", "", "run.duration_ms (<text>:1): a key is missing"),
-    ("10.0 }", "10.05 }", "run.duration_ms (<text>:2): not a multiple of dt_ms = 0.1; got 10.05, expected 10 or 10.1"),
+    ("10.0 }", "10.05 }", "not a multiple of dt_ms = 0.1; got 10.05, expected 10 or 10.1"),
     ("10.0 }", "1e300 }", "run.duration_ms (<text>:2): more steps than can be counted"),
-    ("10.0 }", "10.0, seed = 0x8000000000000000 }", "run.seed (<text>:2): a whole number of more than 64 bits"),
+    ("10.0 }", "10.0, seed = 0x8000000000000000 }", "run.seed (<text>:2): a whole number of more than"),
     ("schema = 1", 'schema = 1; name = "a/b"'.replace("; ", "\n"), "name (<text>:2): not usable as the name"),
     ("schema = 1", 'schema = 1; name = ".a"'.replace("; ", "\n"), "name (<text>:2): not usable as the name"),
     ("populations.a]", 'populations."a b"]', "populations.a b (<text>:3): not a name; got 'a b'"),
@@ -221,7 +222,7 @@ TASKS = [
     ('readout = "out"', 'readout = "digits"', "task.readout", "no such population"),
     ('test_phase = "test"', 'test_phase = "tset"', "task.test_phase", "did you mean test?"),
     ('test_phase = "test"', 'test_phase = "label"', "task.test_phase", 'split = "test"'),
-    ('assign_phase = "label"', 'assign_phase = "test"', "task.assign_phase", "must not be used to assign labels"),
+    ('assign_phase = "label"', 'assign_phase = "test"', "task.assign_phase", "must not be used"),
 ]  # fmt: skip
 
 
@@ -276,11 +277,11 @@ OVERRIDES = [
     ("run.dt_ms=inf", "--set run.dt_ms: not a finite number; got inf"),
     ("run.seed=9223372036854775808", "--set run.seed: a whole number of more than 64 bits"),
     ("rum.seed=1", "--set rum: unknown key. Fix: did you mean run?"),
-    ("populations.xec.n=4", "--set populations.xec.n: no such entry in populations; got 'xec'. Fix: did you mean exc?"),
+    ("populations.xec.n=4", "--set populations.xec.n: no such entry in populations; got 'xec'. Fix:"),
     ("projections.pairs.plasticity.a_plus.x=4", "--set projections.pairs.plasticity.a_plus.x: "
      "projections.pairs.plasticity.a_plus is not a table"),
     ("populations[0]=1", "--set populations[0]: populations is not a list"),
-    ("probes.weights.ids[2]=1", "--set probes.weights.ids: "),
+    ("probes.weights.ids[2]=1", "--set probes.weights.ids[2]: probes.weights.ids is not a list"),
     ("run.seed", "--set run.seed: not a change of a key"),
     ("=1", "--set : not a change of a key"),
     ("run..seed=1", "--set run..seed: not a change of a key"),
@@ -289,8 +290,9 @@ OVERRIDES = [
     ("run.seed=1\nrun.threads=2", "--set run.seed: not a TOML value (more than one value)"),
     ("run.seed=1\n[a]", "--set run.seed: not a TOML value (more than one value)"),
     ("run.duration_ms=0.05", "--set run.duration_ms: not a multiple of dt_ms = 0.1"),
-    ("run.dt_ms=0.3", "run.duration_ms (<text>:5): not a multiple of dt_ms = 0.3; got 100.0, expected 99.9 or 100.2"),
-    ("projections.pairs.rule={kind='pairwise_bernoulli', p=2}", "--set projections.pairs.rule.p: out of range; got 2"),
+    ("run.dt_ms=0.3", "run.duration_ms (<text>:5): not a multiple of dt_ms = 0.3; got 100.0, "),
+    ("projections.pairs.rule.p=2", "--set projections.pairs.rule.p: out of range; got 2"),
+    ("projections.pairs.rule={kind='all_to_all', p=1}", "--set projections.pairs.rule.p: unknown key"),
 ]  # fmt: skip
 
 

@@ -94,7 +94,7 @@ def learning_network(precision: str = "float64") -> Network:
                 delay_ms=delay, plasticity=stdp.replace(pairing="nearest", dependence="additive", a_plus=0.01, a_minus=0.01),
             ),
             "ei": Projection(source="exc", target="inh", rule=FixedInDegree(n=20), weight_pa=30.0, delay_ms=delay),
-            "ie": Projection(source="inh", target="exc", rule=FixedInDegree(n=10), weight_pa=-90.0, delay_ms=delay),
+            "ie": Projection(source="inh", target="exc", rule=FixedInDegree(n=10), weight_pa=-15.0, delay_ms=delay),
         },
         probes={
             "spikes": Probe(target="exc"), "noise": Probe(target="noise"),

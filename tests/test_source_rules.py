@@ -11,7 +11,7 @@ ORDER = ["kernels", "snn", "converters", "hardware", "experiments", "cli"]  # ea
 SOURCES = sorted(path for folder in ORDER for path in (ROOT / folder).rglob("*.py"))
 
 # Beside numpy and Numba only what names types and constants; llvmlite is the IR of Numba intrinsics.
-KERNEL_IMPORTS = {"__future__", "collections", "math", "typing", "numpy", "numba", "llvmlite"}
+KERNEL_IMPORTS = {"__future__", "collections", "math", "typing", "numpy", "numba", "llvmlite", "sys"}
 LATE_IMPORTS = {"torch", "snntorch", "onnx", "nir", "brian2", "nest", "mpi4py", "optuna", "dask", "flwr"}
 LATE_IMPORTS |= {"matplotlib", "sklearn"}
 BANNED_MODULES = {"pickle", "cPickle", "_pickle", "marshal", "dill", "shelve", "cloudpickle"}

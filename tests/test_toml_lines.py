@@ -108,7 +108,7 @@ def test_a_document_may_be_empty():
 
 keys = st.one_of(
     st.from_regex(r"[A-Za-z0-9_-]{1,8}", fullmatch=True),
-    st.text(st.characters(exclude_categories=["C"], exclude_characters=".["), max_size=6),
+    st.text(st.characters(exclude_categories=["C"], exclude_characters=".["), min_size=1, max_size=6),
 )
 scalars = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.floats(), st.booleans(), st.text(max_size=20), st.datetimes()

@@ -1,0 +1,313 @@
+"""A whole network, simulated naively: one neuron and one synapse at a time, straight from the description.
+
+No blocks, no ranges, no rows: a dictionary of what arrives when.  It shares with the product only the
+connections themselves (tested elsewhere), the propagators of a neuron (tested against closed forms), and
+the tables of exponentials and Poisson probabilities.  What it fixes is the order of events and of sums:
+
+    per target and step: static synapses by step of emission, then source; plastic synapses by projection,
+    delay, source; then those without delay, level by level; then Poisson drives
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import oracle
+
+from snnsim.inputs import poisson_cdf
+from snnsim.kernels import neurons as n
+from snnsim.models import Exponential
+from snnsim.network import Network, Projection
+from snnsim.plasticity import STDP
+from snnsim.propagators import parameter_columns, rest_mv, start_mv
+from snnsim.simulator import Simulator
+from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus
+from snnsim.streams import key_of, realise
+from snnsim.wiring import channel_of
+
+
+@dataclass
+class Result:
+    """Spikes (steps, ids) by emitter, and what a probe of every step would have seen."""
+
+    spikes: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    samples: dict[tuple[str, str], list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
+    pre_trace: dict[str, list[float]] = field(default_factory=dict)
+    post_trace: dict[str, list[float]] = field(default_factory=dict)
+
+
+class _Population:
+    def __init__(self, sim: Simulator, name: str) -> None:
+        population, where = sim.network.populations[name], f"populations.{name}.neuron"
+        self.n, self.neuron = population.n, population.neuron
+        self.dtype = np.dtype(sim.network.precision)
+        value, self.t_ref = parameter_columns(self.neuron, self.n, sim.dt_ms, sim.seed, where)
+        self.value = value.astype(self.dtype)
+        self.rest = rest_mv(self.neuron, self.n, sim.seed, where).astype(self.dtype)
+        self.v = start_mv(self.neuron, self.n, sim.seed, where).astype(self.dtype)
+        self.i = np.zeros((2, self.n), self.dtype)
+        self.theta = np.zeros(self.n, self.dtype)
+        self.left = [0] * self.n
+        self.adapts = self.neuron.threshold
+        if self.adapts is not None:
+            init = realise(self.adapts.theta_init_mv, self.n, sim.seed, f"{where}.threshold.theta_init_mv")
+            self.theta[:] = init
+        self.channels = 2 if isinstance(self.neuron.synapse, Exponential) else 1
+
+    def update(self, k: int, drive: Any, arrived: list[Any], learning: bool) -> bool:
+        """One step of neuron k; does it fire?"""
+        value = self.value[:, k]
+        for c in range(self.channels):
+            total = self.i[c, k] + arrived[c]
+            drive = drive + value[n.P_VC + c] * total
+            self.i[c, k] = value[n.P_CC + c] * total
+        threshold = value[n.THRESHOLD]
+        if self.adapts is not None:
+            if learning:
+                self.theta[k] *= value[n.P_THETA]
+            threshold = threshold + self.theta[k]
+        if self.left[k] > 0:
+            self.left[k] -= 1
+            return False
+        v = self.v[k] * value[n.P_VV] + drive
+        if v < threshold:
+            self.v[k] = v
+            return False
+        subtract = self.neuron.reset == "subtract"
+        self.v[k] = v - (threshold - value[n.RESET]) if subtract else value[n.RESET]
+        self.left[k] = int(self.t_ref[k])
+        if self.adapts is not None and learning:
+            self.theta[k] += value[n.THETA_PLUS]
+        return True
+
+
+class _Synapses:
+    """All synapses of one projection; each has its own presynaptic trace."""
+
+    def __init__(self, sim: Simulator, name: str, projection: Projection) -> None:
+        table = sim.synapses(name)
+        self.p = projection
+        self.source, self.target, self.delay = (x.tolist() for x in (table.source, table.target, table.delay))
+        self.weight = table.weight().copy()
+        self.channel = channel_of(sim.network, projection)
+        self.by_source: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self.by_target: dict[int, list[int]] = defaultdict(list)
+        for s, (source, delay, target) in enumerate(zip(self.source, self.delay, self.target, strict=True)):
+            self.by_source[source, delay].append(s)
+            self.by_target[target].append(s)
+        self.x = [(0, 0.0)] * len(self.source)
+        self.y = [(0, 0.0)] * sim.network.populations[projection.target].n
+        if isinstance(projection.plasticity, STDP):
+            taus = projection.plasticity.tau_plus_ms, projection.plasticity.tau_minus_ms
+            self.rates = [sim.dt_ms / tau for tau in taus]
+            self.tables = [np.exp(-np.arange(4096) * rate) for rate in self.rates]
+
+    def trace(self, which: int, at: tuple[int, float], t: int) -> float:
+        return oracle.decayed(at[1], self.tables[which], self.rates[which], t - at[0])
+
+    def raised(self, which: int, at: tuple[int, float], t: int) -> tuple[int, float]:
+        rule = self.p.plasticity
+        all_pairs = isinstance(rule, STDP) and rule.pairing == "all"
+        return t, (self.trace(which, at, t) if all_pairs else 0.0) + 1.0
+
+    def constants(self) -> tuple[int, np.ndarray]:
+        r = self.p.plasticity
+        assert isinstance(r, STDP)
+        code = ["additive", "multiplicative", "power", "power_law"].index(r.dependence)
+        return code, np.array([r.a_plus, r.a_minus, r.w_min, r.w_max, r.mu_plus, r.mu_minus, r.w_0])
+
+    def arrive(self, s: int, t: int, learning: bool) -> Any:
+        """A presynaptic spike at synapse s; the weight that it delivers."""
+        if self.p.plasticity is not None:
+            if learning:
+                y = self.trace(1, self.y[self.target[s]], t)
+                self.weight[s] = oracle.depressed(float(self.weight[s]), y, *self.constants())
+            self.x[s] = self.raised(0, self.x[s], t)
+        return self.weight[s]
+
+    def post(self, k: int, t: int, learning: bool) -> None:
+        """The target k fires."""
+        if self.p.plasticity is None:
+            return
+        for s in self.by_target[k] if learning else []:
+            x = self.trace(0, self.x[s], t)
+            if self.x[s][1] > 0:
+                self.weight[s] = oracle.potentiated(float(self.weight[s]), x, *self.constants())
+        self.y[k] = self.raised(1, self.y[k], t)
+
+    def normalise(self) -> None:
+        norm = self.p.normalisation
+        assert norm is not None
+        for synapses in self.by_target.values():
+            total = 0.0
+            for s in synapses:
+                total += float(self.weight[s])
+            for s in synapses if total != 0.0 else []:
+                self.weight[s] = float(self.weight[s]) * (norm.total / total)
+
+
+def run_network(sim: Simulator, n_steps: int) -> Result:
+    """The first n_steps of a Simulator that has not run yet, and stays as it is."""
+    network = sim.network
+    units, result = sim.program.units, Result()
+    populations = {name: _Population(sim, name) for name in network.populations}
+    synapses = {name: _Synapses(sim, name, p) for name, p in network.projections.items()}
+    f = np.dtype(network.precision).type
+    pending: dict[int, dict[tuple[str, int, int], Any]] = defaultdict(lambda: defaultdict(f))
+    fired: dict[int, dict[str, list[int]]] = {}
+    levels = range(units.n_levels)
+
+    def plastic_arrivals(t: int, learning: bool, level: int) -> None:
+        for s in synapses.values():
+            if not s.p.plastic:
+                continue
+            for delay in sorted(set(s.delay)):
+                if t < delay or (delay > 0) != (level < 0):
+                    continue
+                if delay == 0 and units.level[s.p.source] != level:
+                    continue
+                for unit in fired[t - delay].get(s.p.source, []):
+                    for k in s.by_source.get((unit, delay), []):
+                        pending[t][s.p.target, s.channel, s.target[k]] += s.arrive(k, t, learning)
+
+    def emit(t: int, name: str, unit: int) -> None:
+        result.spikes[name].append((t, unit))
+        for s in synapses.values():
+            if s.p.source == name and not s.p.plastic:
+                for (source, delay), members in s.by_source.items():
+                    for k in members if source == unit else []:
+                        pending[t + delay][s.p.target, s.channel, s.target[k]] += s.weight[k]
+
+    for t in range(n_steps):
+        learning = is_learning(sim, t)
+        take_samples(result, populations, synapses)
+        for s in synapses.values():
+            if (
+                learning
+                and s.p.normalisation is not None
+                and t % _steps(s.p.normalisation.every_ms, sim) == 0
+            ):
+                s.normalise()
+        fired[t] = {}
+        plastic_arrivals(t, learning, -1)
+        for level in levels:
+            for name in [name for name in units.names if units.level[name] == level]:
+                if name in network.stimuli:
+                    now = source_spikes(sim, name, t)
+                else:
+                    p = populations[name]
+                    now = []
+                    for k in range(p.n):
+                        arrived = [pending[t][name, c, k] for c in range(2)]
+                        if p.update(k, *external(sim, name, p, k, t, arrived), learning):
+                            now.append(k)
+                fired[t][name] = now
+                for unit in now:
+                    emit(t, name, unit)
+            plastic_arrivals(t, learning, level)
+        for s in synapses.values():
+            for k in fired[t].get(s.p.target, []):
+                s.post(k, t, learning)
+    take_samples(result, populations, synapses)
+    result.pre_trace = {name: [x for _, x in s.x] for name, s in synapses.items()}
+    result.post_trace = {name: [y for _, y in s.y] for name, s in synapses.items()}
+    return result
+
+
+def take_samples(result: Result, populations: dict[str, _Population], synapses: dict[str, _Synapses]) -> None:
+    for name, p in populations.items():
+        result.samples[name, "v_mv"].append(p.v + p.rest)
+        result.samples[name, "theta_mv"].append(p.theta.copy())
+        result.samples[name, "i_exc_pa"].append(p.i[0].copy())
+        result.samples[name, "i_inh_pa"].append(p.i[1].copy())
+    for name, s in synapses.items():
+        result.samples[name, "weight"].append(s.weight.copy())
+
+
+def _steps(ms: float, sim: Simulator) -> int:
+    return round(ms / sim.dt_ms)
+
+
+def is_learning(sim: Simulator, t: int) -> bool:
+    """Always, or while an image of a learning phase is shown."""
+    shown = sim.program.images
+    for name, images in shown.items():
+        stimulus = sim.network.stimuli[name]
+        assert isinstance(stimulus, Images)
+        m = t // (images.present_steps + images.rest_steps)
+        if m < len(images.phase) and stimulus.phases[images.phase[m]].learning:
+            return True
+    return not shown
+
+
+def source_spikes(sim: Simulator, name: str, t: int) -> list[int]:
+    """Which units of a spike source fire in step t."""
+    stimulus: Stimulus = sim.network.stimuli[name]
+    key = oracle.subkey(key_of(sim.seed, f"stimuli.{name}"), t)
+    if isinstance(stimulus, Poisson):
+        if not _on(stimulus, sim, t):
+            return []
+        rate = realise(stimulus.rate_hz, stimulus.n, sim.seed, f"stimuli.{name}.rate_hz")
+        probability = rate * (sim.dt_ms / 1000.0)
+        return [k for k in range(stimulus.n) if oracle.uniform01(key, k) < probability[k]]
+    if isinstance(stimulus, SpikeTrains):
+        return sorted(
+            int(k) for ms, k in zip(stimulus.times_ms, stimulus.ids, strict=True) if _steps(ms, sim) == t
+        )
+    assert isinstance(stimulus, Images)
+    images = sim.program.images[name]
+    m, since = divmod(t, images.present_steps + images.rest_steps)
+    if m >= len(images.schedule) or since >= images.present_steps:
+        return []
+    row = images.table[images.schedule[m]]
+    if stimulus.coding == "rate":
+        return [k for k, p in enumerate(row) if oracle.uniform01(key, k) < p]
+    if stimulus.coding == "latency":
+        return [k for k, offset in enumerate(row) if offset == since]
+    change = row - (images.table[images.schedule[m - 1]] if m else 0.0)
+    both = np.concatenate([change, -change])
+    return [k for k, x in enumerate(both) if since == 0 and x > 0 and x >= stimulus.threshold]
+
+
+def _on(stimulus: Poisson | PoissonDrive, sim: Simulator, t: int) -> bool:
+    stop = stimulus.stop_ms
+    return _steps(stimulus.start_ms, sim) <= t and (stop is None or t < _steps(stop, sim))
+
+
+def external(
+    sim: Simulator, name: str, p: _Population, k: int, t: int, arrived: list[Any]
+) -> tuple[Any, list[Any]]:
+    """Drive of neuron k in step t, and its arrivals together with those from Poisson drives."""
+    f = p.dtype.type
+    network: Network = sim.network
+    drive = p.value[n.DRIVE, k]
+    for stimulus in network.stimuli.values():
+        if isinstance(stimulus, Current) and stimulus.target == name:
+            begun = [j for j, ms in enumerate(stimulus.times_ms) if _steps(ms, sim) <= t]
+            if begun:
+                row = np.atleast_1d(stimulus.amplitude_pa[begun[-1]])
+                drive = f(float(drive) + float(p.value[n.P_V0, k]) * float(row[k if row.size > 1 else 0]))
+    for title, stimulus in network.stimuli.items():
+        if isinstance(stimulus, PoissonDrive) and stimulus.target == name and _on(stimulus, sim, t):
+            where = f"stimuli.{title}"
+            rate = realise(stimulus.rate_hz, p.n, sim.seed, f"{where}.rate_hz")[k]
+            u = oracle.uniform01(oracle.subkey(key_of(sim.seed, where), t), k)
+            mean = float(rate * (stimulus.n_inputs * sim.dt_ms / 1000.0))
+            count = int((cdf_of(mean) <= u).sum())
+            weight = stimulus.weight_pa if stimulus.weight_pa is not None else stimulus.weight_mv
+            assert weight is not None
+            c = int(p.channels == 2 and weight < 0)
+            arrived[c] = f(float(arrived[c]) + weight * count)
+    return drive, arrived
+
+
+_CDF: dict[float, np.ndarray] = {}
+
+
+def cdf_of(mean: float) -> np.ndarray:
+    if mean not in _CDF:
+        _CDF[mean] = poisson_cdf(mean)
+    return _CDF[mean]

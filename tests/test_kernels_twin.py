@@ -1,0 +1,392 @@
+"""Every kernel against its plain-Python twin, bit for bit; then the engine against a naive simulation."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracle
+import oracle_connectivity
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from oracle_network import run_network
+from strategies import networks
+
+from snnsim.distributions import Uniform
+from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
+from snnsim.network import Network, Probe
+from snnsim.program import Program
+from snnsim.simulator import Simulator
+
+MODULES = (random, neurons, delivery, plasticity, sources, engine)
+FLOATS = (np.float64, np.float32)
+SIZES = (0, 1, 2, 31, neurons.CHUNK - 1, neurons.CHUNK, neurons.CHUNK + 1, 700)
+
+
+def kernel_named(name: str) -> Any:
+    return next(getattr(m, name) for m in MODULES if hasattr(m, name))
+
+
+def arrays_in(item: Any) -> list[np.ndarray]:
+    if isinstance(item, np.ndarray):
+        return [item]
+    return [a for part in item for a in arrays_in(part)] if isinstance(item, tuple) else []
+
+
+def assert_twins(name: str, *args: Any) -> Any:
+    """Kernel and twin, on copies: the same result and the same bits in every array.  The result."""
+    mine, other = copy.deepcopy(args), copy.deepcopy(args)
+    found, expected = kernel_named(name)(*mine), getattr(oracle, name)(*other)
+    assert found == expected or (found != found and expected != expected)
+    for k, (a, b) in enumerate(zip(arrays_in(mine), arrays_in(other), strict=True)):
+        assert a.dtype == b.dtype
+        assert a.tobytes() == b.tobytes(), f"{name}: array {k} differs"
+    return found
+
+
+# --- completeness
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
+def test_every_kernel_has_a_twin(module: Any) -> None:
+    tree = ast.parse(Path(module.__file__).read_text())
+    kernels = [
+        item.name
+        for item in tree.body
+        if isinstance(item, ast.FunctionDef) and any("njit" in ast.dump(d) for d in item.decorator_list)
+    ]
+    assert kernels
+    assert [k for k in kernels if not hasattr(oracle, k) and not hasattr(oracle_connectivity, k)] == []
+
+
+def test_two_different_arrays_are_noticed() -> None:
+    x = np.array([0.0, 1.0])
+    with pytest.raises(AssertionError):
+        assert_twins_differing(x)
+
+
+def assert_twins_differing(x: np.ndarray) -> None:
+    """-0.0 equals 0.0, but not bit for bit."""
+    original = oracle.decay_theta
+    try:
+        oracle.decay_theta = lambda theta, p: theta.__setitem__(slice(None), -theta * p)
+        assert_twins("decay_theta", x, np.ones(2))
+    finally:
+        oracle.decay_theta = original
+
+
+# --- random
+
+
+@given(st.integers(0, 2**64 - 1), st.integers(0, 2**63 - 1))
+def test_random(key: int, counter: int) -> None:
+    assert int(random.mix64(np.uint64(key))) == oracle.mix64(key) == oracle_connectivity.mix64(key)
+    assert int(random.subkey(np.uint64(key), counter)) == oracle.subkey(key, counter)
+    assert int(random.stream_key(np.uint64(counter), np.uint64(key))) == oracle.stream_key(counter, key)
+    assert random.uniform01(np.uint64(key), counter) == oracle.uniform01(key, counter)
+
+
+def test_random_numbers_are_uniform() -> None:
+    """Published value of the finaliser, the range, and the first moments of many numbers."""
+    assert oracle.stream_key(0, 0) == oracle.subkey(oracle.mix64(oracle._GOLDEN), 0)
+    # SplitMix64 seeded with 0 starts with this number (Vigna's reference code).
+    assert oracle.subkey(0, 0) == 0xE220A8397B1DCDAF
+    key = np.uint64(random.stream_key(np.uint64(1), np.uint64(2)))
+    u = np.array([random.uniform01(key, k) for k in range(100_000)])
+    assert u.min() >= 0.0
+    assert u.max() < 1.0
+    assert abs(u.mean() - 0.5) < 4 / np.sqrt(12 * u.size)
+    assert abs(np.corrcoef(u[:-1], u[1:])[0, 1]) < 4 / np.sqrt(u.size)
+
+
+# --- neurons
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES)
+def test_receive(n: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n)
+    current, drive, arrived, p_vc, p_cc = (rng.normal(size=(5, n)) * 10).astype(dtype)
+    assert_twins("receive", current, drive, arrived, p_vc, p_cc)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("subtract", [False, True])
+def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
+    rng = np.random.default_rng(n + 1)
+    potential, drive, reset = (rng.normal(size=(3, n)) * 10).astype(dtype)
+    threshold = (reset + rng.exponential(size=n) * 5).astype(dtype)
+    p_vv = rng.uniform(size=n).astype(dtype)
+    refractory, t_ref = rng.integers(0, 4, size=(2, n)).astype(np.int32)
+    refractory[: n // 2] = 0
+    exact = rng.random(n) < 0.2  # exactly at the threshold
+    potential[exact], p_vv[exact], drive[exact] = threshold[exact], 1, 0
+    spiked = rng.integers(-5, 5, n)
+    assert_twins("integrate", potential, refractory, spiked, drive, threshold, p_vv, reset, t_ref, subtract)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES)
+def test_theta_and_collect(n: int, dtype: Any) -> None:
+    rng = np.random.default_rng(n + 2)
+    theta, factor, plus = rng.normal(size=(3, n)).astype(dtype)
+    spiked = rng.integers(0, 2, n)
+    assert_twins("decay_theta", theta, factor)
+    assert_twins("raise_theta", theta, spiked, plus)
+    for pattern in (spiked, np.zeros(n, np.int64), np.ones(n, np.int64)):
+        ids = np.full(n + 9, -1, np.int32)
+        assert assert_twins("collect", ids, pattern, 100, 5) == 5 + pattern.sum()
+
+
+# --- plasticity: numbers
+
+
+@settings(max_examples=300)
+@given(
+    st.floats(0.0, 1.5),
+    st.floats(0.0, 30.0),
+    st.tuples(*[st.floats(0.0, 2.0)] * 4),
+    st.tuples(st.floats(-0.5, 0.2), st.floats(0.3, 1.3)),
+    st.floats(0.01, 3.0),
+)
+def test_weight_steps(
+    w: float, trace: float, sizes: tuple[float, ...], bounds: tuple[float, float], w_0: float
+) -> None:
+    constant = np.zeros(plasticity.N_CONSTANTS)
+    constant[: plasticity.TOTAL] = (*sizes[:2], *bounds, *sizes[2:], w_0)
+    for dependence in range(4):
+        for name in ("depressed", "potentiated"):
+            after = assert_twins(name, w, trace, dependence, constant)
+            assert bounds[0] <= after <= bounds[1]  # also from outside the bounds, and never NaN
+
+
+@given(st.floats(0.0, 50.0), st.floats(1e-5, 1.0), st.integers(0, 20_000))
+def test_decayed(trace: float, rate: float, steps: int) -> None:
+    table = np.exp(-np.arange(4096) * rate)
+    assert_twins("decayed", trace, table, rate, steps)
+    exact = trace * np.exp(-rate * steps)
+    assert plasticity.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)
+
+
+@given(st.lists(st.integers(0, 50), max_size=30, unique=True), st.integers(-1, 51), st.data())
+def test_first_at_least(ids: list[int], unit: int, data: st.DataObject) -> None:
+    high = data.draw(st.integers(0, len(ids)))
+    low = data.draw(st.integers(0, high))
+    assert_twins("first_at_least", np.array(sorted(ids), np.int32), low, high, unit)
+
+
+# --- kernels that need a network
+
+
+def copies(program: Program) -> Program:
+    """The same program with state of its own."""
+    plastic = program.plastic._replace(rows=copy.deepcopy(program.plastic.rows))
+    plastic = plastic._replace(
+        **{
+            k: getattr(plastic, k).copy()
+            for k in ("arrived_step", "arrived_trace", "post_step", "post_trace")
+        }
+    )
+    return dataclasses.replace(
+        program, cells=copy.deepcopy(program.cells), spikes=copy.deepcopy(program.spikes), plastic=plastic
+    )
+
+
+def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learning: bool) -> int:
+    recorder.n_spikes[0] = 0
+    return int(
+        which.advance(
+            0, 1, np.zeros(32, np.int64), begin, end, learning, p.layout, p.cells, p.parameters, p.spikes,
+            p.static, p.plastic, p.sources, p.drives, recorder,
+        )
+    )  # fmt: skip
+
+
+def small_recorder(sim: Simulator, n_steps: int) -> Any:
+    """The recorder of a simulator with less room, so that Python can copy it often."""
+    recorder = copy.deepcopy(sim._taps.recorder)
+    room = (n_steps + 1) * sim.program.units.n_units
+    return recorder._replace(spike_step=np.zeros(room, np.int64), spike_unit=np.zeros(room, np.int32))
+
+
+@settings(max_examples=30, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(networks(max_neurons=12, plastic=True, zero_delay=True), st.integers(1, 4), st.integers(1, 2**31))
+def test_engine_is_its_twin(network: Network, n_ranges: int, seed: int) -> None:
+    """Runs of 1 to 60 steps, with and without learning: every array of the state and of the recorder."""
+    rng = np.random.default_rng(seed)
+    with Simulator(network, dt_ms=0.1, seed=seed, threads=1, n_ranges=n_ranges) as sim:
+        mine, other, t = sim.program, copies(sim.program), 0
+        while t < 60:
+            end = min(60, t + int(rng.integers(1, 40)))
+            learning = bool(rng.integers(0, 4))
+            a, b = small_recorder(sim, 60), small_recorder(sim, 60)
+            assert advance(engine, mine, a, t, end, learning) == end
+            assert advance(oracle, other, b, t, end, learning) == end
+            for x, y in zip(arrays_in(a), arrays_in(b), strict=True):
+                assert x.tobytes() == y.tobytes()
+            for name, value in mine.state().items():
+                assert value.tobytes() == other.state()[name].tobytes(), name
+            t = end
+        check_parts(sim, t, rng)
+
+
+def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
+    """Every kernel that the engine calls, on its own, in the state that a run left behind."""
+    p = sim.program
+    layout, buffer, spikes, plastic = p.layout, p.spikes.buffer, p.spikes, p.plastic
+    n_lists, m = layout.n_levels * layout.n_ranges, neurons.CHUNK
+    recorder = small_recorder(sim, 60)
+    work = (np.zeros(m, p.cells.potential.dtype), np.zeros(m, p.cells.potential.dtype), np.zeros(m, np.int64))
+    for r in range(layout.n_ranges):
+        for low in range(t, t + layout.block):
+            window = low, (low // layout.block + 1) * layout.block - 1
+            assert_twins("deliver", buffer, layout, spikes, p.static, r, t - 1, 0, n_lists, *window)
+        assert_twins("sample", recorder, layout, p.cells, r, t - 3, t)
+        assert_twins("fire_sources", layout, spikes, p.sources, r, t)
+        for level in range(layout.n_levels):
+            at = (layout, spikes, p.static, r, level, t - 1)
+            assert_twins("deliver_within_block", *at, t - 1)
+            assert_twins("arrivals", buffer, layout, spikes, plastic, r, t, True, level - 1)
+            if level > 0:
+                state = (layout, p.cells, p.parameters, spikes, p.drives, *work, r, level, t)
+                assert_twins("update_list", *state, True)
+                assert_twins("update_list", *state, False)
+                assert_twins("post_spikes", layout, spikes, plastic, r, level, t - 1, True)
+        for g in range(
+            int(layout.segment_ptr[layout.n_ranges + r]), int(layout.segment_ptr[layout.n_ranges + r + 1])
+        ):
+            part = tuple(x[: int(min(m, layout.segment_n[g]))] for x in work)
+            assert_twins(
+                "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, *part, r, g, 0, t, True
+            )
+        for q in range(len(plastic.rule)):
+            assert_twins("normalise", plastic, q, r)
+            for column in range(int(plastic.piece_n[q, r])):
+                assert_twins("potentiate_column", plastic, q, r, column, t)
+            row = int(rng.integers(plastic.rows.n_rows[q]))
+            delay = int(rng.integers(plastic.rows.delay_low[q], plastic.rows.delay_high[q] + 1))
+            slot = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * 2
+            assert_twins("arrive_at_row", buffer, plastic, q, r, row, delay, t, slot, True)
+    assert_twins("record", recorder, layout, spikes, t - 1)
+    ids = np.zeros(p.units.n_units, np.int32)
+    for s in range(len(p.sources.code)):
+        n = p.units.size[p.units.names[s]]
+        low = int(rng.integers(n))
+        for step in (0, t, t + 1):
+            assert_twins("emit", ids, 0, p.sources, s, 3, low, n - low, step)
+            assert_twins("emit_events", ids, 0, p.sources, s, 3, low, n - low, step)
+    dtype = p.cells.potential.dtype
+    for d in range(len(p.drives.poisson_pop)):
+        size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
+        low = int(rng.integers(size))
+        assert_twins("poisson_input", rng.normal(size=size - low).astype(dtype), p.drives, d, low, t)
+    for c in range(len(p.drives.current_pop)):
+        size = p.units.size[p.units.names[p.drives.current_pop[c]]]
+        low = int(rng.integers(size))
+        drive, p_v0 = rng.normal(size=(2, size - low)).astype(dtype)
+        assert_twins("current_input", drive, p.drives, c, low, t, p_v0)
+
+
+# --- the whole engine against a naive simulation
+
+
+def probed(network: Network) -> Network:
+    """With probes of everything in every step, and of a part every third step."""
+    found: dict[str, Probe] = {f"s_{name}": Probe(target=name) for name in network.sources()}
+    for name, population in network.populations.items():
+        found[f"s_{name}"] = Probe(target=name)
+        found[f"v_{name}"] = Probe(target=name, variable="v_mv")
+        found[f"part_{name}"] = Probe(target=name, variable="v_mv", every_ms=0.3, ids=[population.n - 1])
+        if hasattr(population.neuron.synapse, "tau_exc_ms"):
+            found[f"e_{name}"] = Probe(target=name, variable="i_exc_pa")
+            found[f"i_{name}"] = Probe(target=name, variable="i_inh_pa")
+        if population.neuron.threshold is not None:
+            found[f"t_{name}"] = Probe(target=name, variable="theta_mv")
+    for name, projection in network.projections.items():
+        if projection.plastic:
+            found[f"w_{name}"] = Probe(target=name, variable="weight", every_ms=0.1)
+    return network.replace(probes=found)
+
+
+def exact_weights(network: Network) -> Network:
+    """Static weights become multiples of 1/8: then their sums are exact in any order."""
+    changed = {}
+    for name, p in network.projections.items():
+        if not p.plastic:
+            unit = "weight_pa" if p.weight_pa is not None else "weight_mv"
+            low, high = (p.weight.low, p.weight.high) if isinstance(p.weight, Uniform) else (0, 0)
+            middle = (low + high) / 2 if isinstance(p.weight, Uniform) else np.mean(_numbers(p.weight))
+            p = p.replace(**{unit: round(float(middle) * 8) / 8})
+        changed[name] = p
+    return network.replace(projections=changed)
+
+
+def _numbers(weight: Any) -> Any:
+    return weight.mean if hasattr(weight, "mean") and not isinstance(weight, np.ndarray) else weight
+
+
+def single(network: Network) -> bool:
+    """No two static projections join the same populations: their synapses could not be told apart."""
+    pairs = [(p.source, p.target) for p in network.projections.values() if not p.plastic]
+    return len(pairs) == len(set(pairs))
+
+
+@settings(max_examples=15, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(
+    networks(max_neurons=10, plastic=True, zero_delay=True).filter(single),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 2**63 - 1),
+)
+def test_engine_against_naive_simulation(network: Network, n_ranges: int, threads: int, seed: int) -> None:
+    compare_with_naive(exact_weights(network), n_ranges, threads, seed, 120)
+
+
+@settings(max_examples=10, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(networks(max_neurons=10, plastic=True, zero_delay=False).filter(single), st.integers(1, 3))
+def test_sums_have_the_documented_order(network: Network, n_ranges: int) -> None:
+    """Without zero delays also weights whose sums are rounded, drawn at random, agree to the bit."""
+    compare_with_naive(network, n_ranges, 2, 7, 120)
+
+
+def compare_with_naive(network: Network, n_ranges: int, threads: int, seed: int, n_steps: int) -> None:
+    network = probed(network)
+    with Simulator(network, dt_ms=0.1, seed=seed, threads=threads, n_ranges=n_ranges) as sim:
+        expected = run_network(sim, n_steps)
+        sim.run_steps(17)
+        sim.run_steps(n_steps - 17)
+        for name, probe in network.probes.items():
+            if probe.variable == "spikes":
+                found = list(zip(*(x.tolist() for x in sim.spikes(name)), strict=True))
+                assert found == expected.spikes[probe.target]
+                continue
+            steps, values = sim.samples(name)
+            naive = np.array(expected.samples[probe.target, probe.variable])
+            chosen = naive[steps] if probe.ids is None else naive[steps][:, probe.ids]
+            assert len(steps) == -(-n_steps // (3 if probe.ids is not None else 1))
+            assert values.tobytes() == chosen.tobytes(), name
+        for name, projection in network.projections.items():
+            weight = sim.weights(name)[2]
+            assert weight.tobytes() == expected.samples[name, "weight"][-1].tobytes()
+            if projection.plasticity is not None:
+                check_traces(sim, name, expected.pre_trace[name], expected.post_trace[name])
+
+
+def check_traces(sim: Simulator, name: str, pre: list[float], post: list[float]) -> None:
+    plastic, units = sim.program.plastic, sim.program.units
+    q = [n for n, p in sim.network.projections.items() if p.plastic].index(name)
+    target = sim.network.projections[name].target
+    first = int(plastic.post_base[q])
+    assert plastic.post_trace[first : first + units.size[target]].tolist() == post
+    table, rows = sim.synapses(name), plastic.rows
+    n_delays = int(rows.delay_high[q] - rows.delay_low[q] + 1)
+    for s in range(len(pre)):
+        r = next(r for r in range(units.n_ranges) if table.target[s] < units.piece(target, r)[1])
+        entry = int(table.source[s]) * n_delays + int(table.delay[s] - rows.delay_low[q])
+        assert plastic.arrived_trace[plastic.arrived_base[q, r] + entry] == pre[s]
