@@ -166,17 +166,17 @@ def _size(folder: Path) -> int:
 
 def _text(found: dict[str, Any]) -> str:
     chip, memory, cache, test = found["cpu"], found["memory_bytes"], found["cache"], found["self_test"]
+    flags = " ".join(chip["flags"])
+    no_data = "none given; --data DIR or SNNSIM_DATA names the folder of data sets"
+    room = f"{bytes_text(memory['total'])}, {bytes_text(memory['free'])} free" if memory else "unknown"
     lines = {
         "versions": ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
         "extras": ", ".join(f"{name} {version}" for name, version in found["extras"].items()) or "none",
         "python": f"{found['platform']['python']} on {found['platform']['system']}",
-        "processor": f"{chip['model']}, {chip['usable_cores']} of {chip['cores']} cores, {' '.join(chip['flags'])}",
-        "memory": f"{bytes_text(memory['total'])}, {bytes_text(memory['free'])} free"
-        if memory
-        else "unknown",
+        "processor": f"{chip['model']}, {chip['usable_cores']} of {chip['cores']} cores, {flags}",
+        "memory": room,
         "cache": f"{cache['folder']} ({bytes_text(cache['bytes'])})",
-        "data": found["data_dir"]["folder"]
-        or "none given; --data DIR or SNNSIM_DATA names the folder of data sets",
+        "data": found["data_dir"]["folder"] or no_data,
         "self-test": f"{'passed' if test['ok'] else 'FAILED'}: spike at step {test['step']}, "
         f"relative error {test['error']:.1e}",
     }

@@ -9,7 +9,7 @@ from snnsim.kernels.layout import Rows
 from snnsim.memory_recording import SampleLayout
 from snnsim.network import Probe
 from snnsim.program import Program
-from snnsim.wiring import bundles_of, channel_of
+from snnsim.wiring import Bundle, bundles_of, channel_of, synapses_an_entry
 
 
 class SynapseTable:
@@ -27,34 +27,38 @@ class SynapseTable:
         b = next(k for k, bundle in enumerate(bundles) if name in bundle.projections)
         self._rows: Rows = program.plastic.rows if projection.plastic else program.static.rows
         self._unit = "pA" if projection.weight_pa is not None else "mV"
-        units, channel = program.units, channel_of(network, projection)
-        parts = [self._part(program, b, r, projection.target, channel) for r in range(units.n_ranges)]
+        before, count = _share(program, bundles[b], name)
+        channel = channel_of(network, projection)
+        parts = [
+            self._part(program, b, r, projection.target, channel, before[r], count[r])
+            for r in range(program.units.n_ranges)
+        ]
         source, delay, target, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        if len([n for n in bundles[b].projections if network.projections[n].target == projection.target]) > 1:
-            raise ConfigError(
-                "two static projections between the same populations are stored as one",
-                where=f"projections.{name}",
-                got=name,
-                fix="make one of them plastic, or join them",
-            )
         order = np.lexsort((position, target, delay, source))
         self.source, self.delay, self.target = source[order], delay[order], target[order]
         self._position = position[order]
 
-    def _part(self, program: Program, b: int, r: int, target: str, channel: int) -> tuple[np.ndarray, ...]:
+    def _part(
+        self,
+        program: Program,
+        b: int,
+        r: int,
+        target: str,
+        channel: int,
+        before: np.ndarray,
+        count: np.ndarray,
+    ) -> tuple[np.ndarray, ...]:
+        """source, delay, target and position of the synapses in range r."""
         rows, units = self._rows, program.units
         n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
-        n_entries = int(rows.n_rows[b]) * n_delays
-        at = int(rows.table[b]) + r * (n_entries + 1)
-        counts = np.diff(rows.start[at : at + n_entries + 1].astype(np.int64))
-        entry = np.repeat(np.arange(n_entries), counts)
-        position = int(rows.base[b, r]) + np.arange(entry.size)
-        low, high = units.piece(target, r)
+        at = int(rows.table[b]) + r * (count.size + 1)
+        first = int(rows.base[b, r]) + rows.start[at : at + count.size].astype(np.int64) + before
+        entry = np.repeat(np.arange(count.size), count)
+        position = first[entry] + np.arange(entry.size) - (np.cumsum(count) - count)[entry]
+        low, _ = units.piece(target, r)
         index = (
             rows.target[position].astype(np.int64) - channel * units.range_size(r) - units.local(target, r)
         )
-        mine = (index >= 0) & (index < high - low)
-        entry, position, index = entry[mine], position[mine], index[mine]
         return entry // n_delays, entry % n_delays + int(rows.delay_low[b]), index + low, position
 
     def weight(self) -> np.ndarray:
@@ -66,7 +70,9 @@ class SynapseTable:
         n = self._position.size
         if n == 0:
             raise ConfigError(
-                "the projection has no synapse to record", where=f"probe of {probe.target}", fix="remove the probe"
+                "the projection has no synapse to record",
+                where=f"probe of {probe.target}",
+                fix="remove the probe",
             )
         ids = np.arange(n) if probe.ids is None else np.asarray(probe.ids)
         if ids.size and int(ids[-1]) >= n:
@@ -77,3 +83,19 @@ class SynapseTable:
                 expected=f"0 to {n - 1}",
             )
         return SampleLayout(ids, "weight", self._unit, every_steps, 0, self._rows.weight.dtype.name)
+
+
+def _share(program: Program, bundle: Bundle, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """For each entry of the bundle: synapses of earlier projections, and of this one.
+
+    Within an entry the projections follow each other; how many synapses each has is counted again.
+    """
+    network, units = program.network, program.units
+    earlier = bundle.projections[: bundle.projections.index(name)]
+    counts = [
+        synapses_an_entry(network, units, bundle, n, program.dt_ms, program.seed) for n in (*earlier, name)
+    ]
+    before = np.zeros_like(counts[-1])
+    for part in counts[:-1]:
+        before += part
+    return before, counts[-1]

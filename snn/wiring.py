@@ -128,7 +128,8 @@ def channel_of(network: Network, projection: Projection) -> int:
     return int(low < 0)
 
 
-def _pieces(network: Network, units: Units, projection: Projection) -> wire.Pieces:
+def pieces_of(network: Network, units: Units, projection: Projection) -> wire.Pieces:
+    """Where the targets of a projection live."""
     bounds = [units.piece(projection.target, r) for r in range(units.n_ranges)]
     channel = channel_of(network, projection)
     slots = [channel * units.range_size(r) + units.local(projection.target, r) for r in range(units.n_ranges)]
@@ -136,9 +137,10 @@ def _pieces(network: Network, units: Units, projection: Projection) -> wire.Piec
     return wire.Pieces(low, high, np.array(slots, dtype=np.int64))
 
 
-def _plan(
+def plan_of(
     network: Network, units: Units, name: str, matrix: wire.Matrix, dt_ms: float, seed: int
 ) -> wire.Plan | wire.Pairs:
+    """What the generators need to know of a projection."""
     projection = network.projections[name]
     rule = projection.rule
     if isinstance(rule, Arrays):
@@ -170,6 +172,17 @@ def _given_pairs(rule: Arrays, projection: Projection, name: str, dt_ms: float, 
     return wire.make_pairs(rule.source, rule.target, weight, steps)
 
 
+def synapses_an_entry(
+    network: Network, units: Units, bundle: Bundle, name: str, dt_ms: float, seed: int
+) -> np.ndarray:
+    """int64[n_ranges, n_entries]: how many synapses a projection has in each entry of its bundle."""
+    n_rows = units.size[bundle.source]
+    matrix = wire.new_matrix(units.n_ranges, n_rows, bundle.delay_low, bundle.n_delays, np.float64)
+    plan = plan_of(network, units, name, matrix, dt_ms, seed)
+    wire.count_projection(matrix, pieces_of(network, units, network.projections[name]), plan)
+    return matrix.start[:, 1:].astype(np.int64)
+
+
 def build_rows(
     network: Network,
     units: Units,
@@ -196,8 +209,8 @@ def build_rows(
             bundle.delay_low,
             bundle.n_delays,
         )
-        plans.append([_plan(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
-        pieces.append([_pieces(network, units, network.projections[name]) for name in bundle.projections])
+        plans.append([plan_of(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
+        pieces.append([pieces_of(network, units, network.projections[name]) for name in bundle.projections])
         for plan, piece in zip(plans[k], pieces[k], strict=True):
             wire.count_projection(matrix, piece, plan, run)
         matrices.append(wire.prefix(matrix))
@@ -272,7 +285,7 @@ def build_plastic(
     ptrs: list[np.ndarray] = []
     n_ptr = n_arrived = 0
     for q, matrix in enumerate(matrices):
-        pieces = _pieces(network, units, network.projections[names[q]])
+        pieces = pieces_of(network, units, network.projections[names[q]])
         entries = matrix.start.shape[1] - 1
         for r in range(n_r):
             piece_low[q, r], piece_slot[q, r] = pieces.lo[r], pieces.slot0[r]

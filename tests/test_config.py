@@ -43,11 +43,11 @@ def exact(value, other):
     if isinstance(value, tuple):
         return len(value) == len(other) and all(map(exact, value, other))
     if isinstance(value, np.ndarray):
-        return (
-            value.dtype == other.dtype and value.shape == other.shape and value.tobytes() == other.tobytes()
-        )
-    if hasattr(value, "__dataclass_fields__"):
-        return type(value) is type(other) and exact(vars(value), vars(other))
+        same = value.dtype == other.dtype and value.shape == other.shape
+        return same and value.tobytes() == other.tobytes()
+    if isinstance(value, Spec):
+        names = rules(type(value))
+        return type(value) is type(other) and all(exact(getattr(value, n), getattr(other, n)) for n in names)
     return type(value) is type(other) and repr(value) == repr(other)
 
 
