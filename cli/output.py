@@ -60,7 +60,12 @@ class Stopped(SnnError):
     """A run that a signal ended before its end."""
 
     default_code = "run.interrupted"
-    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(
+        self, problem: str, *, where: str = "", fix: str = "", exit_code: ExitCode = ExitCode.INTERRUPTED
+    ) -> None:
+        super().__init__(problem, where=where, fix=fix)
+        self.exit_code = exit_code
 
 
 class Bug(SnnError):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from snnsim.cli.output import Json, Quiet, Reply
-from snnsim.cli.run import DataDir, Plan, Threads, in_words, simulate
+from snnsim.cli.run import DataDir, Threads, in_words, simulate
 
 RunDir = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory, as `snnsim run` made it.")]
 
@@ -26,6 +26,7 @@ def resume(
       snnsim resume runs/2026-11-20T064500-digits-3fa9c1 --threads 4
     """
     from snnsim.config import load_config
+    from snnsim.plan import make_plan
     from snnsim.runs import RunDirectory
 
     run = RunDirectory.open(run_dir)
@@ -35,6 +36,6 @@ def resume(
         result = read_result(run.path)
         return Reply(result, f"this run is finished; nothing to do\n{in_words(result)}")
     flags = [f"run.threads={threads}"] if threads is not None else []
-    plan = Plan.of(load_config(run.resolved_path, flags), data)
+    plan = make_plan(load_config(run.resolved_path, flags), data)
     run.resume(threads=plan.threads)
     return simulate(plan, quiet=quiet, run=run)

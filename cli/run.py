@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,8 +12,8 @@ from snnsim.cli.output import Json, Quiet, Reply, Stopped, bytes_text, say
 from snnsim.errors import ExitCode
 
 if TYPE_CHECKING:
-    from snnsim.config import Config
     from snnsim.execute import Outcome
+    from snnsim.plan import Plan
     from snnsim.runs import RunDirectory
 
 DataDir = Annotated[
@@ -22,10 +22,6 @@ DataDir = Annotated[
 ]
 Threads = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads; never changes a result. Default: all cores.")
-]
-FILES = [
-    *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/"),
-    *("raster.png", "result.json", "report.html"),
 ]
 
 
@@ -65,6 +61,7 @@ def run(
       snnsim run net.toml --dry-run
     """
     from snnsim.config import load_config
+    from snnsim.plan import make_plan
 
     given = {
         "run.seed": seed,
@@ -73,69 +70,39 @@ def run(
         "run.checkpoint_every_s": checkpoint_every,
     }
     flags = [f"{key}={value!r}" for key, value in given.items() if value is not None]
-    plan = Plan.of(load_config(config, [*(changes or []), *flags]), data)
+    plan = make_plan(load_config(config, [*(changes or []), *flags]), data)
     if dry_run:
-        return plan.reply()
+        return dry(plan)
     return simulate(plan, quiet=quiet, out=out)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A config and what it will cost."""
+def line_of(plan: Plan) -> str:
+    """What is about to run, in one line."""
+    run, sizes = plan.config.run, plan.sizes
+    return (
+        f"{plan.config.name}: {sizes.n_neurons:,} neurons, about {sizes.n_synapses:,} synapses and "
+        f"{bytes_text(sizes.total_bytes)}, {plan.n_steps:,} steps of {run.dt_ms:g} ms, "
+        f"{plan.threads} thread{'s' * (plan.threads > 1)}, seed {run.seed}"
+    )
 
-    config: Config
-    data: Path | None
-    n_neurons: int
-    n_synapses: int
-    total_bytes: int
-    n_steps: int
-    threads: int
 
-    @classmethod
-    def of(cls, config: Config, data: Path | None) -> Plan:
-        from snnsim.execute import n_steps_of, threads_of
-        from snnsim.program import estimate
-
-        with config.origin.located():
-            sizes = estimate(config.network, config.run.dt_ms, data)
-            steps = n_steps_of(config, data)
-        return cls(
-            config,
-            data,
-            sizes.n_neurons,
-            round(sizes.n_synapses),
-            sizes.total_bytes,
-            steps,
-            threads_of(config),
-        )
-
-    def line(self) -> str:
-        """What is about to run, in one line."""
-        return (
-            f"{self.config.name}: {self.n_neurons:,} neurons, about {self.n_synapses:,} synapses and "
-            f"{bytes_text(self.total_bytes)}, {self.n_steps:,} steps of {self.config.run.dt_ms:g} ms, "
-            f"{self.threads} thread{'s' * (self.threads > 1)}, seed {self.config.run.seed}"
-        )
-
-    def reply(self) -> Reply:
-        """The answer to --dry-run."""
-        plastic = any(projection.plastic for projection in self.config.network.projections.values())
-        files = [*FILES, *(["weights.h5"] if plastic else [])]
-        if self.config.task is not None:
-            files += ["receptive_fields.png", "confusion.png"]
-        data: dict[str, Any] = {
-            "name": self.config.name,
-            "n_neurons": self.n_neurons,
-            "n_synapses": self.n_synapses,
-            "total_bytes": self.total_bytes,
-            "n_steps": self.n_steps,
-            "dt_ms": self.config.run.dt_ms,
-            "duration_ms": self.n_steps * self.config.run.dt_ms,
-            "threads": self.threads,
-            "seed": self.config.run.seed,
-            "files": files,
-        }
-        return Reply(data, f"{self.line()}\nwould write {', '.join(files)}\nnothing was written")
+def dry(plan: Plan) -> Reply:
+    """The answer to --dry-run."""
+    run, files = plan.config.run, plan.outputs()
+    data: dict[str, Any] = {
+        "name": plan.config.name,
+        "n_neurons": plan.sizes.n_neurons,
+        "n_synapses": plan.sizes.n_synapses,
+        "total_bytes": plan.sizes.total_bytes,
+        "n_steps": plan.n_steps,
+        "dt_ms": run.dt_ms,
+        "duration_ms": plan.n_steps * run.dt_ms,
+        "threads": plan.threads,
+        "seed": run.seed,
+        "inputs": plan.inputs,
+        "files": files,
+    }
+    return Reply(data, f"{line_of(plan)}\nwould write {', '.join(files)}\nnothing was written")
 
 
 def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirectory | None = None) -> Reply:
@@ -143,42 +110,37 @@ def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirect
     from snnsim.cli.doctor import COMPILING, cache_is_warm
     from snnsim.cli.interrupt import signals_noted
     from snnsim.cli.progress import progress
-    from snnsim.execute import create_run, execute
+    from snnsim.execute import execute
     from snnsim.jit_cache import configure
+    from snnsim.plan import create_run
 
     resuming = run is not None
-    run = run if run is not None else create_run(plan.config, plan.n_steps, plan.threads, out, plan.data)
+    run = run if run is not None else create_run(plan, out)
     if not quiet:
-        say(plan.line())
+        say(line_of(plan))
         if not cache_is_warm(configure()):
             say(COMPILING)
     with run, signals_noted() as stop, progress(plan.config.run.dt_ms, quiet) as advance:
-        outcome = execute(
-            plan.config,
-            run,
-            resume=resuming,
-            threads=plan.threads,
-            data_dir=plan.data,
-            progress=advance,
-            stop=stop,
-        )
+        outcome = execute(plan, run, resume=resuming, progress=advance, stop=stop)
     return answer(plan, run, outcome, quiet)
 
 
 def answer(plan: Plan, run: RunDirectory, outcome: Outcome, quiet: bool) -> Reply:
     """What a person and a program are told about a run."""
+    folder = quote(str(run.path))
     if outcome.stopped_by:
-        data = f" --data {plan.data}" if plan.data else ""
+        data = f" --data {quote(str(plan.data_dir))}" if plan.data_dir else ""
+        code = ExitCode.TERMINATED if outcome.stopped_by == "SIGTERM" else ExitCode.INTERRUPTED
         error = Stopped(
             f"stopped by {outcome.stopped_by} at step {outcome.step:,} of {outcome.n_steps:,}; "
             "a checkpoint is written",
             where=str(run.path),
-            fix=f"snnsim resume {run.path}{data}",
+            fix=f"snnsim resume {folder}{data}",
+            exit_code=code,
         )
-        code = ExitCode.TERMINATED if outcome.stopped_by == "SIGTERM" else ExitCode.INTERRUPTED
         return Reply(outcome.result, "", outcome.warnings, error, code)
     if not quiet:
-        say(f"next: snnsim plot {run.path} raster -o raster.png | snnsim inspect {run.path}")
+        say(f"next: open {run.report_path}, or snnsim plot {folder} raster -o raster.png")
     return Reply(outcome.result, in_words(outcome.result), outcome.warnings)
 
 

@@ -14,7 +14,7 @@ from snnsim.errors import ExitCode, SnnError
 
 def validate(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Configs, run directories, HDF5 files.")
+        list[Path], typer.Argument(metavar="FILE", help="Configs, run directories, HDF5 files.")
     ],
     data: DataDir = None,
     json: Json = False,

@@ -1,24 +1,21 @@
 """Carry out a config from the first step to the report: run, checkpoint, stop, resume, evaluate.
 
-with create_run(config, ...) as run:
-    outcome = execute(config, run)
+plan = make_plan(load_config("net.toml"))
+with create_run(plan) as run:
+    outcome = execute(plan, run)
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from snnsim.atomic import write_json
-from snnsim.config import Config, dumps, save_config
 from snnsim.errors import ExitCode, SnnError
-from snnsim.grid import to_steps
-from snnsim.inputs import encode_images
-from snnsim.results import activity, check_task, classification, recorded
+from snnsim.plan import Plan
+from snnsim.results import activity, classification, recorded
 from snnsim.run_report import draw_figures, write_run_report
 from snnsim.runs import RunDirectory
 from snnsim.simulator import Simulator
@@ -48,83 +45,39 @@ class Outcome:
     warnings: list[str]
 
 
-def n_steps_of(config: Config, data_dir: Path | str | None = None) -> int:
-    """Steps of the whole run: its duration, or until the last image has been shown."""
-    run = config.run
-    if run.duration_ms is not None:
-        return to_steps(run.duration_ms, run.dt_ms, "run.duration_ms")
-    images = encode_images(config.network, run.dt_ms, run.seed, data_dir)
-    return max(shown.n_steps for shown in images.values())
-
-
-def threads_of(config: Config) -> int:
-    """Threads to use: as asked for, or all cores that this process may use."""
-    if config.run.threads is not None:
-        return config.run.threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def create_run(
-    config: Config, n_steps: int, threads: int, path: Path | None = None, data_dir: Path | str | None = None
-) -> RunDirectory:
-    """A new run directory for a config. Raises StorageError when it exists already."""
-    if config.task is not None:
-        with config.origin.located():
-            check_task(config.network, config.task)
-    images = encode_images(config.network, config.run.dt_ms, config.run.seed, data_dir)
-    run = RunDirectory.create(
-        config.name,
-        config.origin.text or dumps(config),
-        "",
-        path=path,
-        seed=config.run.seed,
-        dt_ms=config.run.dt_ms,
-        threads=threads,
-        duration_ms=n_steps * config.run.dt_ms,
-        inputs=[file for shown in images.values() for file in shown.files],
-    )
-    save_config(config, run.resolved_path)
-    return run
-
-
 def execute(
-    config: Config,
+    plan: Plan,
     run: RunDirectory,
     *,
     resume: bool = False,
-    threads: int | None = None,
-    data_dir: Path | str | None = None,
     progress: Progress | None = None,
     stop: Stop = lambda: None,
 ) -> Outcome:
-    """Run a config in its run directory to its end, or until `stop` gives a reason.
+    """Carry out a plan in its run directory to the end, or until `stop` gives a reason.
 
     resume     go on from the newest checkpoint; from the first step where there is none yet
-    threads    never changes a result
     progress   called with (steps done, steps in all) several times a second
     stop       asked as often; the run then writes a checkpoint and ends with status "interrupted"
     Raises SimulationError, FileError, StorageError; the manifest then says "failed".
     """
     try:
-        job = _Job(config, run, threads or threads_of(config), data_dir, resume)
+        job = _Job(plan, run, resume)
         with job.simulator:
             stopped_by = job.advance(progress, stop)
             job.save_end(stopped_by)
         return job.finish(stopped_by)
     except Exception as error:
         code = error.exit_code if isinstance(error, SnnError) else ExitCode.BUG
-        run.finish("failed", int(code))
+        run.finish("interrupted" if code in _EXIT.values() else "failed", int(code))
         raise
 
 
 class _Job:
     """A simulator at work in a run directory."""
 
-    def __init__(
-        self, config: Config, run: RunDirectory, threads: int, data_dir: Path | str | None, resume: bool
-    ) -> None:
+    def __init__(self, plan: Plan, run: RunDirectory, resume: bool) -> None:
         self.began = time.perf_counter()
-        self.config, self.run, self.threads = config, run, threads
+        self.config, self.run, self.n_steps = plan.config, run, plan.n_steps
         self.warnings: list[str] = []
         self.sim_s = 0.0
         going_on = resume and any(run.checkpoints.folder.glob("step_*.h5"))
@@ -132,27 +85,20 @@ class _Job:
             run.spikes_path.unlink(missing_ok=True)
             run.state_path.unlink(missing_ok=True)
         self.simulator = Simulator(
-            config.network,
-            dt_ms=config.run.dt_ms,
-            seed=config.run.seed,
-            threads=threads,
+            plan.config.network,
+            dt_ms=plan.config.run.dt_ms,
+            seed=plan.config.run.seed,
+            threads=plan.threads,
             record_to=run.path,
-            data_dir=data_dir,
+            data_dir=plan.data_dir,
         )
-        self.n_steps = self._n_steps()
         if going_on:
             try:
                 self._restore()
             except BaseException:
                 self.simulator.close(complete=False)
                 raise
-        run.log("resumed" if resume else "started", step=self.simulator.step, threads=threads)
-
-    def _n_steps(self) -> int:
-        run = self.config.run
-        if run.duration_ms is not None:
-            return to_steps(run.duration_ms, run.dt_ms, "run.duration_ms")
-        return max(shown.n_steps for shown in self.simulator.program.images.values())
+        run.log("resumed" if resume else "started", step=self.simulator.step, threads=plan.threads)
 
     def _restore(self) -> None:
         _, arrays, meta, warnings = self.run.checkpoints.load()

@@ -26,12 +26,14 @@ _TAIL = 2.0**-60  # probability beyond which a Poisson count is never drawn: fin
 def encode_images(
     network: Network, dt_ms: float, seed: int, data_dir: Path | str | None
 ) -> dict[str, EncodedImages]:
-    """The image series of a network, by stimulus."""
-    return {
+    """The image series of a network, by stimulus.  With their sizes known, the network is checked again."""
+    found = {
         name: encode(s, dt_ms, seed, data_dir, f"stimuli.{name}")
         for name, s in network.stimuli.items()
         if isinstance(s, Images)
     }
+    network.check_sizes({name: images.n_sources for name, images in found.items()})
+    return found
 
 
 def source_sizes(network: Network, images: dict[str, EncodedImages]) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -243,11 +244,25 @@ class Network(Spec):
             projection.rule, n_source, n_target, projection.source == projection.target, f"{where}.rule"
         )
 
+    def check_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Check what could not be checked before the data sets of some stimuli were known.
+
+        sizes is the number of sources of each.  Raises ConfigError.
+        """
+        for name, p in self.projections.items():
+            if p.source in sizes:
+                where = f"projections.{name}.rule"
+                _check_rule(p.rule, sizes[p.source], self.populations[p.target].n, False, where)
+        for name, probe in self.probes.items():
+            if probe.target in sizes and probe.ids is not None:
+                _check_ids(probe.ids, sizes[probe.target], f"probes.{name}.ids")
+
     def _size(self, name: str) -> int | None:
         """Number of units of a population or source; None where it is known only with the data set."""
         if name in self.populations:
             return self.populations[name].n
-        return getattr(self.stimuli[name], "n", None)
+        stimulus = self.stimuli[name]
+        return stimulus.n_sources if isinstance(stimulus, Images) else getattr(stimulus, "n", None)
 
     def _check_stimulus(self, stimulus: Stimulus, where: str) -> None:
         if isinstance(stimulus, PoissonDrive):
@@ -296,10 +311,8 @@ class Network(Spec):
                 code="config.unknown_name",
             )
         size = self._size(probe.target)
-        if probe.ids is not None and size is not None and int(probe.ids[-1]) >= size:
-            raise ConfigError(
-                "no such neuron", where=f"{where}.ids", got=int(probe.ids[-1]), expected=f"0 to {size - 1}"
-            )
+        if probe.ids is not None and size is not None:
+            _check_ids(probe.ids, size, f"{where}.ids")
         if probe.target in self.populations:
             neuron = self.populations[probe.target].neuron
             if probe.variable in ("i_exc_pa", "i_inh_pa") and isinstance(neuron.synapse, Delta):
@@ -354,15 +367,10 @@ def _check_rule(rule: ConnectionRule, n_source: int | None, n_target: int, same:
             got=f"{n_source} sources, {n_target} targets",
             expected="equal numbers",
         )
-    if isinstance(rule, Arrays) and n_source is not None and rule.source.size:
-        for name, found, size in (("source", rule.source, n_source), ("target", rule.target, n_target)):
-            if int(found.max()) >= size:
-                raise ConfigError(
-                    "no such neuron",
-                    where=f"{where}.{name}",
-                    got=int(found.max()),
-                    expected=f"0 to {size - 1}",
-                )
+    if isinstance(rule, Arrays):
+        _check_ids(rule.target, n_target, f"{where}.target")
+        if n_source is not None:
+            _check_ids(rule.source, n_source, f"{where}.source")
     if n_source is None or not hasattr(rule, "n"):
         return
     lost = 1 if same and not getattr(rule, "autapses", True) else 0
@@ -378,6 +386,11 @@ def _check_rule(rule: ConnectionRule, n_source: int | None, n_target: int, same:
             expected=f"at most {pool}",
             fix="lower n" if pool == 0 else "lower n, or set multapses = true",
         )
+
+
+def _check_ids(ids: np.ndarray, size: int, where: str) -> None:
+    if ids.size and int(ids.max()) >= size:
+        raise ConfigError("no such neuron", where=where, got=int(ids.max()), expected=f"0 to {size - 1}")
 
 
 def _range(value: Values) -> tuple[float, float]:

@@ -167,7 +167,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     ]
     if wrong:
         raise FileError("an entry is missing", where=str(path), got=wrong[0], expected="a result of snnsim")
-    return dict(found)
+    return {**found, "run_dir": str(folder)}  # the folder may have been moved
 
 
 def sizes_of(config: Config, data_dir: Path | str | None = None) -> dict[str, int]:

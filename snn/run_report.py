@@ -19,7 +19,8 @@ from snnsim.weightfile import read_weights
 
 MAX_SPIKES = 4_000_000
 """Spikes that figures and statistics are made of; of a longer run they show the end, and say so."""
-RASTER_MS = 1000.0
+RASTER_MS, RASTER_MARKS = 1000.0, 5.0
+"""A raster shows the last second, or as much more as it takes for so many spikes of each neuron."""
 
 Figures = dict[str, tuple[str, str]]
 """File name -> (caption, alternative text)."""
@@ -27,18 +28,25 @@ Figures = dict[str, tuple[str, str]]
 
 def draw_figures(run: RunDirectory, config: Config, result: dict[str, Any]) -> Figures:
     """Draw raster.png and, for a classification task, receptive_fields.png and confusion.png."""
+    figures: Figures = _task_figures(run, config, result["task"]) if "task" in result else {}
     end = result["duration_ms"]
-    trains = trains_of(run, result, max(0.0, end - RASTER_MS), end)
-    figures: Figures = {}
+    start = _raster_start(result)
+    trains = trains_of(run, result, start, end)
     if trains:
-        start = max(0.0, end - RASTER_MS)
         figure, _ = plots.raster(*plots.stack(trains), t0_ms=start, t1_ms=end)
         plots.save(figure, run.path / "raster.png")
-        span = "" if start == 0 else f" in the last {end - start:g} ms"
+        span = "" if start == 0 else f" in the last {show((end - start) / 1000)} s"
         figures["raster.png"] = (f"Spikes{span}.", f"Raster of the spikes of {', '.join(trains)}")
-    if "task" in result:
-        figures |= _task_figures(run, config, result["task"])
     return figures
+
+
+def _raster_start(result: dict[str, Any]) -> float:
+    """Start of the window of the raster in ms."""
+    end = result["duration_ms"]
+    n_spikes = sum(result["spikes"].values())
+    n_units = sum(sizes["n_recorded"] for sizes in result["recorded"].values())
+    wanted = end * RASTER_MARKS * n_units / max(n_spikes, 1)
+    return max(0.0, end - max(RASTER_MS, wanted))
 
 
 def _task_figures(run: RunDirectory, config: Config, found: dict[str, Any]) -> Figures:
@@ -96,7 +104,10 @@ def write_run_report(
     tables: list[Table] = []
     if "task" in result:
         found = result["task"]
-        headline += [(f"accuracy ({rule})", f"{value:.2%}") for rule, value in found["accuracies"].items()]
+        chosen_first = sorted(
+            found["accuracies"].items(), key=lambda entry: entry[0] != found["readout_rule"]
+        )
+        headline += [(f"accuracy ({rule})", f"{value:.2%}") for rule, value in chosen_first]
         tables.append(_class_table(found))
     headline.append(
         ("mean rates", ", ".join(f"{k} {show(v)}" for k, v in result["rates_hz"].items()) + " spikes/s")

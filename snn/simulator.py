@@ -16,6 +16,7 @@ import numpy as np
 from snnsim.checkpoint import read_checkpoint, write_checkpoint
 from snnsim.errors import ConfigError, FileError, SimulationError
 from snnsim.grid import to_steps
+from snnsim.interrupts import interrupts_held
 from snnsim.kernels.barrier import SYNC_WORDS
 from snnsim.kernels.engine import advance
 from snnsim.memory import available_bytes
@@ -109,6 +110,7 @@ class Simulator:
     def run(self, duration_ms: float, progress: Progress | None = None) -> bool:
         """Advance by a time, a multiple of dt.  Returns False if `progress` ended the run early.
 
+        Ctrl-C ends it between two calls of the kernel; the simulator can then be saved or go on.
         Raises SimulationError when a state variable is no longer finite.
         """
         return self.run_steps(to_steps(duration_ms, self.dt_ms, "duration_ms"), progress)
@@ -116,18 +118,24 @@ class Simulator:
     def run_steps(self, n_steps: int, progress: Progress | None = None) -> bool:
         """Advance by a number of steps; see `run`."""
         begin, end = self.step, self.step + n_steps
-        while self.step < end:
-            self._sample_weights()
-            limit, learning = self._next_stop(min(end, self.step + self._steps_a_call))
-            began = time.perf_counter()
-            reached = self._advance(self.step, limit, learning)
-            self._adapt(reached - self.step, time.perf_counter() - began)
-            first, self.step = self.step, reached
-            self._collect(first, reached)
-            self._check_finite()
-            if progress is not None and progress(self.step - begin, n_steps) and self.step < end:
-                return False
+        with interrupts_held() as safe_point:
+            while self.step < end:
+                self._go_on(end)
+                safe_point()
+                if progress is not None and progress(self.step - begin, n_steps) and self.step < end:
+                    return False
         return True
+
+    def _go_on(self, end: int) -> None:
+        """One call of the kernel, towards `end`, and what it recorded."""
+        self._sample_weights()
+        limit, learning = self._next_stop(min(end, self.step + self._steps_a_call))
+        began = time.perf_counter()
+        reached = self._advance(self.step, limit, learning)
+        self._adapt(reached - self.step, time.perf_counter() - began)
+        first, self.step = self.step, reached
+        self._collect(first, reached)
+        self._check_finite()
 
     def _next_stop(self, end: int) -> tuple[int, bool]:
         """How far one call may go, and whether learning rules act in it."""

@@ -56,7 +56,8 @@ class Rule:
         return f"{bounds}{unit}" if bounds else f"in {self.unit}" if unit else ""
 
     def contains(self, low: float, high: float) -> bool:
-        return low >= self.low and low > self.above and high <= self.high
+        above = low > self.above or self.above == -math.inf  # no bound: -inf is allowed too
+        return low >= self.low and above and high <= self.high
 
 
 def _digits(bound: float) -> str:

@@ -121,6 +121,13 @@ class Images(SpikeSource):
     present_ms: float = number(unit="ms", above=0.0, help="how long an image is shown, a multiple of dt")
     rest_ms: float = number(0.0, unit="ms", low=0.0, help="silence after an image, a multiple of dt")
 
+    @property
+    def n_sources(self) -> int | None:
+        """Number of sources; None where it is known only with the data set."""
+        if self.images is None:
+            return None
+        return self.images.shape[-1] * (2 if self.coding == "delta" else 1)
+
     def check_together(self, where: str) -> None:
         if (self.dataset is None) == (self.images is None):
             raise ConfigError(

@@ -398,7 +398,6 @@ def advance(
     recorder: Recorder,
 ) -> int:
     """As one thread: tid = 0, n_threads = 1."""
-    n_lists = layout.n_levels * layout.n_ranges
     ranges, levels = range(layout.n_ranges), range(layout.n_levels)
     drive, threshold = np.empty((2, n.CHUNK), cells.potential.dtype)
     spiked = np.empty(n.CHUNK, np.int64)
@@ -406,14 +405,7 @@ def advance(
     for t in range(begin, end):
         for r in ranges:
             sample(recorder, layout, cells, r, begin, t)
-            if t % layout.block == 0:
-                for s in range(max(0, t - int(static.longest)), t):
-                    deliver(spikes.buffer, layout, spikes, static, r, s, 0, n_lists, t, t + layout.block - 1)
-            for q in range(len(plastic.rule)):
-                every = plastic.rule[q, pl.NORMALISE_EVERY]
-                if learning and every > 0 and t % every == 0:
-                    normalise(plastic, q, r)
-            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
+            _receive_earlier(layout, spikes, static, plastic, r, t, learning)
             fire_sources(layout, spikes, sources, r, t)
         for level in levels:
             for r in ranges if level > 0 else ():
@@ -434,6 +426,20 @@ def advance(
         if written > len(recorder.spike_step) - spikes.ids.shape[1]:
             return t + 1
     return end
+
+
+def _receive_earlier(
+    layout: Layout, spikes: Spikes, static: Static, plastic: Plastic, r: int, t: int, learning: bool
+) -> None:
+    """What spikes of earlier steps bring to range r."""
+    n_lists, last = layout.n_levels * layout.n_ranges, t + layout.block - 1
+    for s in range(max(0, t - int(static.longest)), t) if t % layout.block == 0 else ():
+        deliver(spikes.buffer, layout, spikes, static, r, s, 0, n_lists, t, last)
+    for q in range(len(plastic.rule)):
+        every = plastic.rule[q, pl.NORMALISE_EVERY]
+        if learning and every > 0 and t % every == 0:
+            normalise(plastic, q, r)
+    arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
 
 
 def deliver_within_block(

@@ -151,80 +151,79 @@ class _Synapses:
 
 def run_network(sim: Simulator, n_steps: int) -> Result:
     """The first n_steps of a Simulator that has not run yet, and stays as it is."""
-    network = sim.network
-    units, result = sim.program.units, Result()
-    populations = {name: _Population(sim, name) for name in network.populations}
-    synapses = {name: _Synapses(sim, name, p) for name, p in network.projections.items()}
-    f = np.dtype(network.precision).type
-    pending: dict[int, dict[tuple[str, int, int], Any]] = defaultdict(lambda: defaultdict(f))
-    fired: dict[int, dict[str, list[int]]] = {}
-    levels = range(units.n_levels)
-
-    def plastic_arrivals(t: int, learning: bool, level: int) -> None:
-        for s in synapses.values():
-            if not s.p.plastic:
-                continue
-            for delay in sorted(set(s.delay)):
-                if t < delay or (delay > 0) != (level < 0):
-                    continue
-                if delay == 0 and units.level[s.p.source] != level:
-                    continue
-                for unit in fired[t - delay].get(s.p.source, []):
-                    for k in s.by_source.get((unit, delay), []):
-                        pending[t][s.p.target, s.channel, s.target[k]] += s.arrive(k, t, learning)
-
-    def emit(t: int, name: str, unit: int) -> None:
-        result.spikes[name].append((t, unit))
-        for s in synapses.values():
-            if s.p.source == name and not s.p.plastic:
-                for (source, delay), members in s.by_source.items():
-                    for k in members if source == unit else []:
-                        pending[t + delay][s.p.target, s.channel, s.target[k]] += s.weight[k]
-
+    naive = _Naive(sim)
     for t in range(n_steps):
-        learning = is_learning(sim, t)
-        take_samples(result, populations, synapses)
-        for s in synapses.values():
-            if (
-                learning
-                and s.p.normalisation is not None
-                and t % _steps(s.p.normalisation.every_ms, sim) == 0
-            ):
-                s.normalise()
-        fired[t] = {}
-        plastic_arrivals(t, learning, -1)
-        for level in levels:
-            for name in [name for name in units.names if units.level[name] == level]:
-                if name in network.stimuli:
-                    now = source_spikes(sim, name, t)
-                else:
-                    p = populations[name]
-                    now = []
-                    for k in range(p.n):
-                        arrived = [pending[t][name, c, k] for c in range(2)]
-                        if p.update(k, *external(sim, name, p, k, t, arrived), learning):
-                            now.append(k)
-                fired[t][name] = now
-                for unit in now:
-                    emit(t, name, unit)
-            plastic_arrivals(t, learning, level)
-        for s in synapses.values():
-            for k in fired[t].get(s.p.target, []):
-                s.post(k, t, learning)
-    take_samples(result, populations, synapses)
-    result.pre_trace = {name: [x for _, x in s.x] for name, s in synapses.items()}
-    result.post_trace = {name: [y for _, y in s.y] for name, s in synapses.items()}
+        naive.step(t)
+    naive.take_samples()
+    result = naive.result
+    result.pre_trace = {name: [x for _, x in s.x] for name, s in naive.synapses.items()}
+    result.post_trace = {name: [y for _, y in s.y] for name, s in naive.synapses.items()}
     return result
 
 
-def take_samples(result: Result, populations: dict[str, _Population], synapses: dict[str, _Synapses]) -> None:
-    for name, p in populations.items():
-        result.samples[name, "v_mv"].append(p.v + p.rest)
-        result.samples[name, "theta_mv"].append(p.theta.copy())
-        result.samples[name, "i_exc_pa"].append(p.i[0].copy())
-        result.samples[name, "i_inh_pa"].append(p.i[1].copy())
-    for name, s in synapses.items():
-        result.samples[name, "weight"].append(s.weight.copy())
+class _Naive:
+    def __init__(self, sim: Simulator) -> None:
+        self.sim, self.network, self.units, self.result = sim, sim.network, sim.program.units, Result()
+        self.populations = {name: _Population(sim, name) for name in sim.network.populations}
+        self.synapses = {name: _Synapses(sim, name, p) for name, p in sim.network.projections.items()}
+        f = np.dtype(sim.network.precision).type
+        self.pending: dict[int, dict[tuple[str, int, int], Any]] = defaultdict(lambda: defaultdict(f))
+        self.fired: dict[int, dict[str, list[int]]] = {}
+
+    def step(self, t: int) -> None:
+        learning = is_learning(self.sim, t)
+        self.take_samples()
+        for s in self.synapses.values() if learning else ():
+            if s.p.normalisation is not None and t % _steps(s.p.normalisation.every_ms, self.sim) == 0:
+                s.normalise()
+        self.fired[t] = {}
+        self.plastic_arrivals(t, learning, -1)
+        for level in range(self.units.n_levels):
+            for name in [name for name in self.units.names if self.units.level[name] == level]:
+                self.fired[t][name] = self.fire(name, t, learning)
+                for unit in self.fired[t][name]:
+                    self.emit(t, name, unit)
+            self.plastic_arrivals(t, learning, level)
+        for s in self.synapses.values():
+            for k in self.fired[t].get(s.p.target, []):
+                s.post(k, t, learning)
+
+    def fire(self, name: str, t: int, learning: bool) -> list[int]:
+        """Which units of a population or source fire in step t."""
+        if name in self.network.stimuli:
+            return source_spikes(self.sim, name, t)
+        p, now = self.populations[name], []
+        for k in range(p.n):
+            arrived = [self.pending[t][name, c, k] for c in range(2)]
+            if p.update(k, *external(self.sim, name, p, k, t, arrived), learning):
+                now.append(k)
+        return now
+
+    def emit(self, t: int, name: str, unit: int) -> None:
+        """Send a spike on its way along the synapses whose weights never change."""
+        self.result.spikes[name].append((t, unit))
+        for s in self.synapses.values():
+            if s.p.source == name and not s.p.plastic:
+                for (source, delay), members in s.by_source.items():
+                    for k in members if source == unit else ():
+                        self.pending[t + delay][s.p.target, s.channel, s.target[k]] += s.weight[k]
+
+    def plastic_arrivals(self, t: int, learning: bool, level: int) -> None:
+        """Spikes of earlier steps (level -1), or those that a level emits in this step over no delay."""
+        for s in self.synapses.values():
+            for delay in sorted(set(s.delay)) if s.p.plastic else ():
+                due = delay > 0 if level < 0 else delay == 0 and self.units.level[s.p.source] == level
+                for unit in self.fired[t - delay].get(s.p.source, []) if due and t >= delay else ():
+                    for k in s.by_source.get((unit, delay), []):
+                        self.pending[t][s.p.target, s.channel, s.target[k]] += s.arrive(k, t, learning)
+
+    def take_samples(self) -> None:
+        for name, p in self.populations.items():
+            found = {"v_mv": p.v + p.rest, "theta_mv": p.theta, "i_exc_pa": p.i[0], "i_inh_pa": p.i[1]}
+            for variable, value in found.items():
+                self.result.samples[name, variable].append(value.copy())
+        for name, s in self.synapses.items():
+            self.result.samples[name, "weight"].append(s.weight.copy())
 
 
 def _steps(ms: float, sim: Simulator) -> int:

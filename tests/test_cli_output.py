@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from typer.testing import CliRunner
 
 from snnsim.cli import output
+from snnsim.cli.interrupt import signals_noted
 from snnsim.cli.main import COMMANDS, EXIT_CODES, app
-from snnsim.cli.output import Reply, as_known, envelope, in_words, plain
-from snnsim.cli.progress import Lines, Pace, clock_text
+from snnsim.cli.output import Reply, Stopped, as_known, envelope, in_words, plain
+from snnsim.cli.progress import Lines, Pace, clock_text, progress
 from snnsim.errors import ConfigError, ExitCode, FileError, SimulationError, SnnError, StorageError
 
 SNNSIM = str(Path(sys.executable).parent / "snnsim")
@@ -263,3 +265,47 @@ def test_lines_come_every_ten_seconds(capsys):
 
 def test_clock_text():
     assert [clock_text(s) for s in (0.4, 59.6, 3723)] == ["0:00:00", "0:01:00", "1:02:03"]
+
+
+def test_the_bar_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("snnsim.cli.progress.is_terminal", lambda: True)
+    with progress(0.1, quiet=False) as advance:
+        advance(10, 100)
+        advance(100, 100)
+    with progress(0.1, quiet=True) as advance:
+        assert advance is None
+    assert capsys.readouterr().out == ""
+
+
+# --- signals ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_is_noted_and_the_next_one_ends_the_process(number, code, capsys):
+    before = signal.getsignal(number)
+    with signals_noted() as stop:
+        assert stop() is None
+        os.kill(os.getpid(), number)
+        assert stop() == signal.Signals(number).name
+        assert signal.getsignal(signal.SIGINT) == signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(number) == before
+    assert "once more to quit at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_before_the_first_step_a_signal_stops_at_once(number, code):
+    with pytest.raises(Stopped, match="before the first step") as caught, signals_noted():
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == code
+
+
+def test_completion_of_commands_and_models(tmp_path):
+    def complete(*words):
+        env = {**os.environ, "_SNNSIM_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["snnsim", *words])}
+        env["COMP_CWORD"] = str(len(words))
+        return subprocess.run(
+            [SNNSIM], env=env, capture_output=True, text=True, timeout=60, cwd=tmp_path
+        ).stdout
+
+    assert complete("re").split() == ["resume", "report"]
+    assert complete("models", "pois").split() == ["poisson", "poisson_drive"]

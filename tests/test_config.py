@@ -8,6 +8,7 @@ from strategies import configs, networks
 
 from snnsim import IF, Config, ConfigError, FileError, Network, Population, Run, load_config, save_config
 from snnsim.config import SIZE_LIMIT, dumps, loads
+from snnsim.spec import Spec, rules
 
 MINIMAL = """\
 schema = 1

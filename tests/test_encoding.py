@@ -5,9 +5,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnsim import ConfigError, Images, Phase
+from snnsim import (
+    IF,
+    AllToAll,
+    Arrays,
+    ConfigError,
+    FixedInDegree,
+    FixedTotalNumber,
+    Images,
+    Network,
+    OneToOne,
+    Phase,
+    Population,
+    Probe,
+    Projection,
+)
 from snnsim.datasets import load_dataset
 from snnsim.encoding import DELTA, LATENCY, RATE, encode
+from snnsim.inputs import encode_images
 
 GREY = np.array([[0.0, 1.0, 0.5], [0.25, 0.0, 0.05]])
 
@@ -62,15 +77,9 @@ def test_normalised_latency_stays_in_the_presentation():
 
 def test_normalising_can_make_a_pixel_too_fast():
     images = [[1.0, 1.0, 1.0], [0.01, 0.0, 0.0]]
-    with pytest.raises(
-        ConfigError, match=r"stimuli\.x\.max_rate_hz: too fast.*15050 Hz, expected <= 10000 Hz"
-    ):
-        encode(
-            Images(images=images, present_ms=1.0, normalise=True, max_rate_hz=10_000.0),
-            0.1,
-            1,
-            where="stimuli.x",
-        )
+    stimulus = Images(images=images, present_ms=1.0, normalise=True, max_rate_hz=10_000.0)
+    with pytest.raises(ConfigError, match=r"x\.max_rate_hz: too fast.*15050 Hz', expected <= 10000 Hz"):
+        encode(stimulus, 0.1, 1, where="stimuli.x")
     assert shown(images=images, normalise=True, max_rate_hz=6000.0).table.max() < 1.0
     assert shown(max_rate_hz=10_000.0).table.max() == 1.0
 
@@ -141,7 +150,7 @@ def test_a_phase_without_images():
     with pytest.raises(ConfigError, match=r"phases\[2\]\.split: the phase has no images"):
         digits(test_fraction=0.0)
     with pytest.raises(ConfigError, match=r"phases\[0\]\.split"):
-        shown(phases=(Phase(name="a", split="test"),))
+        shown(images=[0.5], phases=(Phase(name="a", split="test"),))
 
 
 def test_too_many_presentations_take_no_memory():
@@ -158,3 +167,55 @@ def test_phases_have_names_of_their_own():
 def test_an_unknown_data_set_is_a_fault_of_its_key():
     with pytest.raises(ConfigError, match=r"stimuli\.x\.dataset: no such data set; got 'digit'"):
         encode(Images(dataset="digit", present_ms=1.0), 0.1, 1, where="stimuli.x")
+
+
+# --- sizes that only the data set tells ---------------------------------------------------------------------
+
+ARRAYS = {"source": [0, 1], "target": [0, 2]}
+TOO_LARGE = [
+    (OneToOne(), "rule"),
+    (Arrays(**(ARRAYS | {"source": [0, 64]})), "rule.source"),
+    (Arrays(**(ARRAYS | {"target": [0, 3]})), "rule.target"),
+    (FixedInDegree(n=65, multapses=False), "rule.n"),
+    (FixedTotalNumber(n=193, multapses=False), "rule.n"),
+]
+FITTING = [
+    Arrays(**(ARRAYS | {"source": [0, 63]})),
+    FixedInDegree(n=64, multapses=False),
+    FixedTotalNumber(n=192, multapses=False),
+]
+
+
+def network(stimulus, rule, ids=None):
+    return Network(
+        populations={"a": Population(n=3, neuron=IF(v_th_mv=1.0, v_reset_mv=0.0))},
+        stimuli={"s": stimulus},
+        projections={"p": Projection(source="s", target="a", rule=rule, weight_mv=1.0, delay_ms=1.0)},
+        probes={"x": Probe(target="s", ids=ids)},
+    )
+
+
+GIVEN = Images(images=np.zeros((2, 64)), present_ms=1.0)
+LOADED = Images(dataset="digits", present_ms=1.0)
+
+
+@pytest.mark.parametrize("stimulus", [GIVEN, LOADED], ids=["given", "loaded"])
+@pytest.mark.parametrize(("rule", "where"), TOO_LARGE)
+def test_connections_from_pixels_that_are_not_there(stimulus, rule, where):
+    with pytest.raises(ConfigError) as caught:
+        encode_images(network(stimulus, rule), 0.1, 1, None)
+    assert caught.value.where == f"projections.p.{where}"
+
+
+@pytest.mark.parametrize("stimulus", [GIVEN, LOADED], ids=["given", "loaded"])
+def test_a_probe_of_pixels_that_are_not_there(stimulus):
+    with pytest.raises(ConfigError, match=r"probes\.x\.ids: no such neuron; got 64, expected 0 to 63"):
+        encode_images(network(stimulus, AllToAll(), ids=[0, 64]), 0.1, 1, None)
+    twice = stimulus.replace(coding="delta")
+    assert encode_images(network(twice, AllToAll(), ids=[0, 127]), 0.1, 1, None)["s"].n_sources == 128
+
+
+@pytest.mark.parametrize("rule", FITTING)
+def test_connections_that_just_fit(rule):
+    for stimulus in (GIVEN, LOADED):
+        encode_images(network(stimulus, rule, ids=[63]), 0.1, 1, None)
