@@ -10,7 +10,17 @@ The same network stands in cuba.toml for `snnsim run`.
 
 from __future__ import annotations
 
-from snnsim import LIF, Exponential, Network, PairwiseBernoulli, Population, Probe, Projection, Simulator, Uniform
+from snnsim import (
+    LIF,
+    Exponential,
+    Network,
+    PairwiseBernoulli,
+    Population,
+    Probe,
+    Projection,
+    Simulator,
+    Uniform,
+)
 from snnsim.metrics import cv_isi
 
 N = {"exc": 3200, "inh": 800}

@@ -43,7 +43,7 @@ POTENTIAL, CURRENT_EXC, CURRENT_INH, THETA = 0, 1, 2, 3
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance(
+def advance(  # noqa: C901  (the order of a step is best read in one place)
     tid, n_threads, sync, begin, end, learning,
     layout, cells, parameters, spikes, static, plastic, sources, drives, recorder,
 ):  # fmt: skip

@@ -14,7 +14,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "connectivity": (
-        "AllToAll", "Arrays", "FixedInDegree", "FixedOutDegree", "FixedTotalNumber", "OneToOne", "PairwiseBernoulli",
+        "AllToAll", "Arrays", "FixedInDegree", "FixedOutDegree", "FixedTotalNumber", "OneToOne",
+        "PairwiseBernoulli",
     ),
     "distributions": ("LogNormal", "Normal", "Uniform"),
     "models": ("IF", "LIF", "AdaptiveThreshold", "Delta", "Exponential"),
@@ -23,7 +24,10 @@ _HOMES = {
     "simulator": ("Simulator",),
     "stimuli": ("Current", "Images", "Phase", "Poisson", "PoissonDrive", "SpikeTrains"),
     "config": ("Config", "Run", "load_config", "save_config"),
-    "errors": ("ConfigError", "ConversionError", "FileError", "SimulationError", "SnnError", "StorageError", "TargetError"),
+    "errors": (
+        "ConfigError", "ConversionError", "FileError", "SimulationError", "SnnError", "StorageError",
+        "TargetError",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

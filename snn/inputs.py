@@ -177,7 +177,9 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
     poisson = [(name, s) for name, s in network.stimuli.items() if isinstance(s, PoissonDrive)]
     currents = [(name, s) for name, s in network.stimuli.items() if isinstance(s, Current)]
     windows = [_window(s, dt_ms, f"stimuli.{name}") for name, s in poisson]
-    rows, row_base, tables = [], [], []
+    rows: list[np.ndarray] = []
+    tables: list[np.ndarray] = []
+    row_base: list[int] = []
     for name, s in poisson:
         n = units.size[s.target]
         mean = realise(s.rate_hz, n, seed, f"stimuli.{name}.rate_hz") * (s.n_inputs * dt_ms / 1000.0)

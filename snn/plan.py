@@ -8,8 +8,7 @@ from pathlib import Path
 
 from snnsim.config import Config, dumps, save_config
 from snnsim.grid import to_steps
-from snnsim.inputs import encode_images
-from snnsim.program import Estimate, estimate
+from snnsim.program import Estimate, check_and_encode, estimate
 from snnsim.results import check_task
 from snnsim.runs import RunDirectory
 from snnsim.simulator import check_memory
@@ -58,8 +57,8 @@ def make_plan(config: Config, data_dir: Path | None = None) -> Plan:
     with config.origin.located():
         if config.task is not None:
             check_task(network, config.task)
-        sizes = estimate(network, run.dt_ms, data_dir, run.seed)
-        images = encode_images(network, run.dt_ms, run.seed, data_dir)
+        images = check_and_encode(network, run.dt_ms, run.seed, data_dir)
+        sizes = estimate(network, run.dt_ms, images)
     if run.duration_ms is not None:
         n_steps = to_steps(run.duration_ms, run.dt_ms, "run.duration_ms")
     else:
@@ -75,7 +74,7 @@ def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:
     exists already or cannot be written. Nothing is left behind then.
     """
     config = plan.config
-    check_memory(config.network, config.run.dt_ms, plan.data_dir)
+    check_memory(plan.sizes)
     run = RunDirectory.create(
         config.name,
         config.origin.text or dumps(config),

@@ -21,6 +21,14 @@ from snnsim.wiring import build_plastic, build_static, delay_range, expected_syn
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 
 
+def check_and_encode(
+    network: Network, dt_ms: float, seed: int, data_dir: Path | str | None = None
+) -> dict[str, EncodedImages]:
+    """Check all that depends on dt and load the images.  Raises ConfigError and FileError."""
+    check_grid(network, dt_ms)
+    return encode_images(network, dt_ms, seed, data_dir)
+
+
 @dataclass(frozen=True)
 class Estimate:
     """Sizes before anything is built.  n_synapses is the expected number; bytes are of the simulation."""
@@ -74,15 +82,17 @@ def lower(
     network: Network,
     dt_ms: float,
     seed: int,
+    images: dict[str, EncodedImages],
     *,
-    data_dir: Path | str | None = None,
     n_ranges: int = 0,
     run: Run = map,
 ) -> Program:
-    """Build everything.  n_ranges = 0 lets the size of the network decide; results do not depend on it."""
+    """Build everything.
+
+    `images` come from `check_and_encode`.  n_ranges = 0 lets the size of the network decide into how many
+    ranges targets are cut; no spike, potential or weight depends on it.
+    """
     dtype = np.dtype(network.precision)
-    check_grid(network, dt_ms)
-    images = encode_images(network, dt_ms, seed, data_dir)
     units, delays = _number(network, dt_ms, images, n_ranges)
     longest = max((high for _, high in delays.values()), default=0)
     layout = make_layout(units, _block_length(longest), _immediate_levels(network, units, delays))
@@ -105,13 +115,8 @@ def lower(
     )
 
 
-def estimate(network: Network, dt_ms: float, data_dir: Path | str | None = None, seed: int = 1) -> Estimate:
-    """How large a network is, without building its synapses.
-
-    Raises ConfigError and FileError like `lower` for what cannot be built.
-    """
-    check_grid(network, dt_ms)
-    images = encode_images(network, dt_ms, seed, data_dir)
+def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -> Estimate:
+    """How large a network is, without building its synapses."""
     units, delays = _number(network, dt_ms, images, 0)
     item = np.dtype(network.precision).itemsize
     longest = max((high for _, high in delays.values()), default=0)

@@ -22,7 +22,7 @@ from snnsim.kernels.engine import advance
 from snnsim.memory import available_bytes
 from snnsim.network import Network
 from snnsim.probes import Taps
-from snnsim.program import Program, empty_spikes, estimate, initial_cells, lower
+from snnsim.program import Estimate, Program, check_and_encode, empty_spikes, estimate, initial_cells, lower
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.spec import Rule, check
 from snnsim.synapses import SynapseTable
@@ -74,11 +74,12 @@ class Simulator:
         self.dt_ms: float = check(dt_ms, _DT, "dt_ms")
         self.seed: int = check(seed, _SEED, "seed")
         threads = check(threads, _THREADS, "threads")
-        check_memory(network, self.dt_ms, data_dir)
+        images = check_and_encode(network, self.dt_ms, self.seed, data_dir)
+        check_memory(estimate(network, self.dt_ms, images))
         wanted = threads if threads is not None else os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(wanted, thread_name_prefix="snnsim")
         self.program: Program = lower(
-            network, self.dt_ms, self.seed, data_dir=data_dir, n_ranges=n_ranges, run=self._pool.map
+            network, self.dt_ms, self.seed, images, n_ranges=n_ranges, run=self._pool.map
         )
         self.threads = min(wanted, self.program.units.n_ranges)
         self.step = 0
@@ -161,13 +162,19 @@ class Simulator:
         return reached
 
     def _call(self, tid: int, begin: int, end: int, learning: bool) -> int:
-        p = self.program
-        return int(
-            advance(
-                tid, self.threads, self._sync, begin, end, learning, p.layout, p.cells, p.parameters, p.spikes,
-                p.static, p.plastic, p.sources, p.drives, self._taps.recorder,
-            )
-        )  # fmt: skip
+        p, recorder = self.program, self._taps.recorder
+        parts = (
+            p.layout,
+            p.cells,
+            p.parameters,
+            p.spikes,
+            p.static,
+            p.plastic,
+            p.sources,
+            p.drives,
+            recorder,
+        )
+        return int(advance(tid, self.threads, self._sync, begin, end, learning, *parts))
 
     def _adapt(self, done: int, seconds: float) -> None:
         wanted = done * _CALL_S / max(seconds, 1e-6)
@@ -202,7 +209,7 @@ class Simulator:
                 )
 
     def reset(self) -> None:
-        """Back to step 0 with nothing recorded, as if just built.  Recordings on disk cannot be taken back."""
+        """Back to step 0 with nothing recorded, as if just built; not with recordings on disk."""
         if self._record_to is not None:
             raise ConfigError(
                 "a simulation that records to a folder cannot be reset",
@@ -241,7 +248,7 @@ class Simulator:
         return self._sinks.get_samples(name)
 
     def synapses(self, projection: str) -> SynapseTable:
-        """Source, target, delay and weight of every synapse of a projection, ordered by source, delay, target."""
+        """Every synapse of a projection, ordered by source, delay, target."""
         if projection not in self._tables:
             self._tables[projection] = SynapseTable(self.program, projection)
         return self._tables[projection]
@@ -268,7 +275,7 @@ class Simulator:
     # --- saving and resuming -------------------------------------------------------------------------------
 
     def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything needed to go on from here: arrays, and facts as numbers and texts.  Flushes recordings."""
+        """Everything needed to go on from here: arrays, and facts.  Flushes recordings."""
         meta: dict[str, Any] = {"step": self.step, **self._identity()}
         for name, n in self._sinks.rows().items():
             meta[f"rows/{name}"] = n
@@ -350,9 +357,9 @@ class Simulator:
         self.close(complete=kind is None)
 
 
-def check_memory(network: Network, dt_ms: float, data_dir: Path | str | None) -> None:
+def check_memory(sizes: Estimate) -> None:
     """Refuse, with ConfigError, a network that cannot fit into the memory that is free now."""
-    size, free = estimate(network, dt_ms, data_dir).total_bytes, available_bytes()
+    size, free = sizes.total_bytes, available_bytes()
     if free is not None and size > free:
         raise ConfigError(
             "the network does not fit into memory",

@@ -14,7 +14,7 @@ import numpy as np
 from snnsim.checkpoint import read_checkpoint
 from snnsim.config import Config, load_config
 from snnsim.errors import FileError
-from snnsim.program import estimate
+from snnsim.program import check_and_encode, estimate
 from snnsim.recording import open_spikes, read_state
 from snnsim.results import blocks, check_task, read_result
 from snnsim.runs import RunDirectory
@@ -49,7 +49,8 @@ def validate(path: Path, data_dir: Path | str | None = None) -> tuple[str, dict[
 def config_facts(config: Config, data_dir: Path | str | None = None) -> dict[str, Any]:
     """Check all that can be checked without building the network; its sizes."""
     with config.origin.located():
-        sizes = estimate(config.network, config.run.dt_ms, data_dir, config.run.seed)
+        images = check_and_encode(config.network, config.run.dt_ms, config.run.seed, data_dir)
+        sizes = estimate(config.network, config.run.dt_ms, images)
         if config.task is not None:
             check_task(config.network, config.task)
     return {

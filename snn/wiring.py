@@ -147,7 +147,7 @@ def plan_of(
         return _given_pairs(rule, projection, name, dt_ms, seed)
     same = projection.source == projection.target
     return wire.make_plan(
-        _RULES[type(rule)],  # type: ignore[index]
+        _RULES[type(rule)],
         key_of(seed, f"projections.{name}"),
         matrix,
         units.size[projection.target],
@@ -227,8 +227,8 @@ def build_rows(
     target = np.empty(int(first[-1]), dtype=np.uint16)
     weight = np.empty(int(first[-1]), dtype=dtype)
     for k, matrix in enumerate(matrices):
-        part = slice(int(first[k]), int(first[k + 1]))
-        matrices[k] = matrix._replace(target=target[part], weight=weight[part])
+        mine = slice(int(first[k]), int(first[k + 1]))
+        matrices[k] = matrix._replace(target=target[mine], weight=weight[mine])
         for plan, piece in zip(plans[k], pieces[k], strict=True):
             wire.fill_projection(matrices[k], piece, plan, run)
     base = np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r)

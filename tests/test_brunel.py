@@ -1,4 +1,4 @@
-"""Brunel's random network against mean-field theory: the rate at which a cell is driven is the rate it fires at."""
+"""Brunel's random network against mean-field theory."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import erfcx
+
 from snnsim import Network, Simulator, load_config
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
@@ -20,8 +21,9 @@ brunel: Callable[[], Network] = EXAMPLE["brunel"]
 
 
 def siegert_hz(mu_mv: float, sigma_mv: float, tau_ms: float, v_th_mv: float, t_ref_ms: float) -> float:
-    """Rate of a cell with reset 0 in white noise: 1 / rate = t_ref + tau sqrt(pi) int exp(x^2) (1 + erf x) dx.
+    """Rate of a cell with reset 0 in white noise.
 
+    1 / rate = t_ref + tau sqrt(pi) int exp(x^2) (1 + erf x) dx          Source: Siegert 1951.
     The integral runs from (reset - mu) / sigma to (threshold - mu) / sigma; its integrand is erfcx(-x).
     """
     area, _ = quad(lambda x: float(erfcx(-x)), -mu_mv / sigma_mv, (v_th_mv - mu_mv) / sigma_mv)
@@ -47,7 +49,7 @@ def simulated_hz(seed: int, duration_ms: float) -> dict[str, float]:
         sim.run(100.0 + duration_ms)
         assert sim.n_synapses == sum(N.values()) * 1250
         found = {name: sim.spikes(name)[0] for name in N}
-    return {name: float((steps >= 1000).sum()) / N[name] / duration_ms * 1000.0 for name, steps in found.items()}
+    return {name: (steps >= 1000).sum() / N[name] / duration_ms * 1000.0 for name, steps in found.items()}
 
 
 def test_the_config_file_says_the_same_as_the_script():

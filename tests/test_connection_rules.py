@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
+
 from snnsim import (
     LIF,
     AllToAll,
@@ -175,7 +176,7 @@ def test_weights_follow_their_distribution(name):
 
 
 def test_spikes_arrive_after_delays_of_the_wanted_distribution():
-    """Each source fires once, in step 3, onto one cell.  A potential that moves in step s is seen at s + 1."""
+    """Each source fires once, in step 3, onto one cell.  A potential moved in step s is seen at s + 1."""
     n, low, high = 2000, 5, 25
     sources = SpikeTrains(n=n, times_ms=np.full(n, 0.3), ids=np.arange(n))
     delays = Normal(mean=1.5, std=0.5, low=0.5, high=2.5)

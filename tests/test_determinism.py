@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from strategies import networks
+
 from snnsim import (
     LIF,
     STDP,
@@ -25,7 +27,6 @@ from snnsim import (
     Simulator,
     Uniform,
 )
-from strategies import networks
 
 N_RANGES = 5  # more than the network would choose for its size, so that several threads really share it
 N_STEPS = 60
@@ -72,14 +73,9 @@ def learning_network(precision: str = "float64") -> Network:
         synapse=Exponential(tau_exc_ms=3.0, tau_inh_ms=8.0),
         threshold=AdaptiveThreshold(theta_plus_mv=0.2, tau_theta_ms=50.0),
     )  # fmt: skip
-    stdp = STDP(
-        tau_plus_ms=15.0,
-        tau_minus_ms=25.0,
-        a_plus=0.02,
-        a_minus=0.021,
-        w_max=80.0,
-        dependence="multiplicative",
-    )
+    stdp = STDP(tau_plus_ms=15.0, tau_minus_ms=25.0, a_plus=0.02, a_minus=0.021, w_max=80.0)
+    nearest = stdp.replace(pairing="nearest", dependence="multiplicative")
+    ten, twenty = FixedInDegree(n=10), FixedInDegree(n=20)
     delay = Normal(mean=1.5, std=0.8, low=0.1, high=3.0)
     return Network(
         populations={"exc": Population(n=240, neuron=neuron), "inh": Population(n=60, neuron=neuron)},
@@ -90,11 +86,11 @@ def learning_network(precision: str = "float64") -> Network:
                 delay_ms=0.5, plasticity=stdp, normalisation=Normalisation(total=450.0, every_ms=7.0),
             ),
             "ee": Projection(
-                source="exc", target="exc", rule=FixedInDegree(n=20), weight_pa=Uniform(low=0.0, high=40.0),
-                delay_ms=delay, plasticity=stdp.replace(pairing="nearest", dependence="additive", a_plus=0.01, a_minus=0.01),
+                source="exc", target="exc", rule=twenty, weight_pa=Uniform(low=0.0, high=40.0),
+                delay_ms=delay, plasticity=nearest,
             ),
-            "ei": Projection(source="exc", target="inh", rule=FixedInDegree(n=20), weight_pa=30.0, delay_ms=delay),
-            "ie": Projection(source="inh", target="exc", rule=FixedInDegree(n=10), weight_pa=-15.0, delay_ms=delay),
+            "ei": Projection(source="exc", target="inh", rule=twenty, weight_pa=30.0, delay_ms=delay),
+            "ie": Projection(source="inh", target="exc", rule=ten, weight_pa=-15.0, delay_ms=delay),
         },
         probes={
             "spikes": Probe(target="exc"), "noise": Probe(target="noise"),

@@ -13,6 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+
 from snnsim.connectivity import Arrays
 from snnsim.models import IF, LIF, AdaptiveThreshold, Exponential, Neuron
 from snnsim.network import Network, Population, Probe, Projection
@@ -136,17 +137,205 @@ def exact(c: Case, k: int, times_ms: np.ndarray) -> list[Any]:
     return found
 
 
-def worst_error(c: Case, times: np.ndarray, v: np.ndarray, chosen: np.ndarray, scale_v: np.ndarray) -> np.ndarray:
-    """Largest |v - exact| of each neuron over the chosen samples, over its largest |v - v_rest|."""
-    error = np.zeros(N)
-    for k in range(N):
-        rest = mpmath.mpf(float(c.v_rest[k]))
-        for j, value in zip(chosen, exact(c, k, times[chosen]), strict=True):
-            error[k] = max(error[k], float(abs(mpmath.mpf(float(v[j, k])) - rest - value)))
-    return error / np.abs(scale_v - c.v_rest).max(axis=0)
-
-
-def looked_at(times: np.ndarray, seed: int) -> np.ndarray:
-    """Indices of some samples: the first, the last, and others anywhere."""
+def errors(c: Case, times: np.ndarray, v: np.ndarray, seed: int) -> np.ndarray:
+    """max |v - exact| / max |exact - v_rest| of each neuron, over the first, the last and random samples."""
     rng = np.random.default_rng(seed)
-    return np.unique([1, 2, len(times) - 1, *rng.integers(0, len(times), 12)])
+    chosen = np.unique([0, 1, 2, len(times) - 1, *rng.integers(0, len(times), 12)])
+    found = np.zeros(N)
+    for k in range(N):
+        rest, values = mpmath.mpf(float(c.v_rest[k])), exact(c, k, times[chosen])
+        off = [abs(mpmath.mpf(float(v[j, k])) - rest - x) for j, x in zip(chosen, values, strict=True)]
+        found[k] = float(max(off) / max(abs(x) for x in values))
+    return found
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_lif_in_double_precision(seed: int) -> None:
+    """100 sets of parameters over 100,000 steps: 12 digits, whatever the ratio of the time constants."""
+    c = case(seed, N_STEPS * 0.1)
+    found = errors(c, *simulate(c, 0.1, N_STEPS * 0.1, 0.7, "float64"), seed)
+    assert found.max() <= 1e-12
+    assert found.max() > 0.0  # a comparison with itself would be exact
+
+
+def test_if_in_double_precision() -> None:
+    """Without leak nothing forgets: each step may round by half a unit, and 100,000 of them add up."""
+    c = case(3, N_STEPS * 0.1, leak=False)
+    found = errors(c, *simulate(c, 0.1, N_STEPS * 0.1, 0.7, "float64"), 3)
+    assert np.median(found) <= 1e-12
+    assert found.max() <= N_STEPS * np.finfo(np.float64).eps / 2
+    short = case(4, 1000.0, leak=False)
+    assert errors(short, *simulate(short, 0.1, 1000.0, 0.7, "float64"), 4).max() <= 1e-12
+
+
+def test_lif_in_single_precision() -> None:
+    """A step rounds by half a unit and the membrane remembers tau_m / dt steps; below that, five digits."""
+    c = case(5, N_STEPS * 0.1)
+    assert c.tau_m is not None
+    found = errors(c, *simulate(c, 0.1, N_STEPS * 0.1, 0.7, "float32"), 5)
+    assert np.all(found <= np.maximum(1e-5, np.finfo(np.float32).eps * c.tau_m / 0.1))
+    assert found.max() > 1e-8  # it is single precision
+
+
+@pytest.mark.parametrize("leak", [True, False])
+def test_time_step_does_not_matter(leak: bool) -> None:
+    """Exact integration: at the times that all grids share, the potential is the same."""
+    c = case(6, 2000.0, leak)
+    runs = {dt: simulate(c, dt, 2000.0, 1.0, "float64") for dt in (1.0, 0.5, 0.25, 0.125, 0.1)}
+    coarse = runs[1.0][1]
+    size = np.abs(coarse - c.v_rest).max(axis=0)
+    for dt, (times, v) in runs.items():
+        assert np.allclose(times, runs[1.0][0], rtol=1e-14)
+        assert (np.abs(v - coarse) / size).max() <= (1e-12 if leak or dt > 0.1 else 4e-12)
+        assert errors(c, times, v, 7).max() <= (1e-12 if leak else 4e-12)
+
+
+# --- spike times
+
+
+def spike_steps(neuron: Neuron, n: int, n_steps: int, dt_ms: float, **more: Any) -> list[np.ndarray]:
+    """Steps in which each of n neurons fires."""
+    network = Network(
+        populations={"cells": Population(n=n, neuron=neuron)}, probes={"s": Probe(target="cells")}, **more
+    )
+    with Simulator(network, dt_ms=dt_ms, threads=1) as sim:
+        sim.run_steps(n_steps)
+        steps, ids = sim.spikes("cells")
+    return [steps[ids == k] for k in range(n)]
+
+
+@pytest.mark.parametrize("dt_ms", [0.1, 0.25, 1.0])
+@pytest.mark.parametrize("t_ref_steps", [0, 1, 20])
+@pytest.mark.parametrize("leak", [True, False])
+def test_rate_against_current(dt_ms: float, t_ref_steps: int, leak: bool) -> None:
+    """Intervals are t_ref and the passage time from reset to threshold, rounded up to the grid: exactly."""
+    n, tau, c_m, v_th, v_reset = 150, 12.0, 200.0, -50.0, -68.0
+    rest = -65.0 if leak else -68.0
+    slope = np.linspace(0.0, 3000.0, n) / c_m  # mV / ms
+    final = rest + tau * slope
+    with np.errstate(divide="ignore", invalid="ignore"):
+        passage = tau * np.log((final - v_reset) / (final - v_th)) if leak else (v_th - v_reset) / slope
+        first = tau * np.log((final - rest) / (final - v_th)) if leak else (v_th - v_reset) / slope
+    common: dict[str, Any] = {
+        "v_th_mv": v_th, "v_reset_mv": v_reset, "c_m_pf": c_m, "t_ref_ms": t_ref_steps * dt_ms,
+        "i_bias_pa": slope * c_m,
+    }  # fmt: skip
+    neuron: Neuron = LIF(tau_m_ms=tau, v_rest_mv=rest, **common) if leak else IF(**common)
+    n_steps, tested = 3000, 0
+    for k, steps in enumerate(spike_steps(neuron, n, n_steps, dt_ms)):
+        if final[k] <= v_th if leak else slope[k] == 0:
+            assert steps.size == 0
+            continue
+        if min(abs(x / dt_ms - round(x / dt_ms)) for x in (passage[k], first[k])) < 1e-9:
+            continue  # exactly on the grid: rounding decides
+        tested += 1
+        interval = t_ref_steps + math.ceil(passage[k] / dt_ms)
+        expected = np.arange(math.ceil(first[k] / dt_ms) - 1, n_steps, interval)
+        assert np.array_equal(steps, expected)
+    assert tested > n / 2
+
+
+def test_reset_by_subtraction_loses_no_charge() -> None:
+    """The k-th spike of a perfect integrator comes when k thresholds have flown in."""
+    n, c_m, v_th, dt_ms, n_steps = 100, 100.0, 10.0, 0.1, 5000
+    slope = np.random.default_rng(3).uniform(1.0, 80.0, n)
+    neuron = IF(v_th_mv=v_th, v_reset_mv=0.0, reset="subtract", c_m_pf=c_m, i_bias_pa=slope * c_m)
+    for k, steps in enumerate(spike_steps(neuron, n, n_steps, dt_ms)):
+        count = np.arange(1, int(n_steps * dt_ms * slope[k] / v_th) + 1)
+        exact_step = count * v_th / (slope[k] * dt_ms)
+        clear = np.abs(exact_step - np.round(exact_step)) > 1e-6
+        assert steps.size in (count.size, count.size - 1)
+        assert np.array_equal(
+            steps[clear[: steps.size]], np.ceil(exact_step)[: steps.size][clear[: steps.size]] - 1
+        )
+
+
+def test_refractory_period_blocks_so_many_updates() -> None:
+    """With input above threshold in every step, a refractory period of r steps gives a spike every r + 1."""
+    for r in (0, 1, 2, 5, 20):
+        neuron = IF(v_th_mv=1.0, v_reset_mv=0.0, c_m_pf=1.0, i_bias_pa=1e3, t_ref_ms=r * 0.1)
+        assert spike_steps(neuron, 1, 100, 0.1)[0].tolist() == list(range(0, 100, r + 1))
+
+
+RESETS: list[tuple[str, float | None, float]] = [
+    ("value", -3.0, -3.0),
+    ("zero", None, 0.0),
+    ("subtract", -3.0, 16.0 - (10.0 + 0.5 - -3.0)),
+]
+
+
+@pytest.mark.parametrize(("mode", "v_reset", "after"), RESETS)
+@pytest.mark.parametrize("leak", [True, False])
+def test_reset_modes(mode: str, v_reset: float | None, after: float, leak: bool) -> None:
+    """One jump to 16 mV; threshold 10 mV plus theta = 0.5 mV; then held for two steps."""
+    threshold = AdaptiveThreshold(theta_plus_mv=0.0, tau_theta_ms=1e300, theta_init_mv=0.5)
+    common: dict[str, Any] = {
+        "v_th_mv": 10.0, "v_reset_mv": v_reset, "reset": mode, "t_ref_ms": 0.2, "threshold": threshold,
+        "v_init_mv": 0.0,
+    }  # fmt: skip
+    neuron: Neuron = LIF(tau_m_ms=1e9, v_rest_mv=-1.0, **common) if leak else IF(**common)
+    network = Network(
+        populations={"cells": Population(n=1, neuron=neuron)},
+        projections={
+            "p": Projection(
+                source="g", target="cells", rule=Arrays(source=[0], target=[0]), weight_mv=16.0, delay_ms=0.1
+            )
+        },
+        stimuli={"g": SpikeTrains(n=1, times_ms=[0.2], ids=[0])},
+        probes={"v": Probe(target="cells", variable="v_mv"), "s": Probe(target="cells")},
+    )
+    with Simulator(network, dt_ms=0.1) as sim:
+        sim.run(1.0)
+        v = sim.samples("v")[1][:, 0]
+        assert sim.spikes("cells")[0].tolist() == [3]
+    assert v[3] == pytest.approx(0.0, abs=1e-7)
+    assert v[4:7] == pytest.approx([after] * 3, abs=1e-7)
+    assert v[4] == v[5] == v[6]  # held, not integrated
+
+
+def test_adaptive_threshold() -> None:
+    """theta is the sum of its rises, each decayed since; theta decides whether the next jump suffices."""
+    tau, plus, init, dt_ms, n_steps = 50.0, 3.0, 1.0, 0.1, 20_000
+    given = np.sort(np.random.default_rng(8).choice(n_steps - 2, 600, replace=False))
+    network = Network(
+        populations={
+            "cells": Population(
+                n=1,
+                neuron=LIF(
+                    tau_m_ms=1e-3,
+                    v_rest_mv=0.0,
+                    v_th_mv=8.0,
+                    v_reset_mv=0.0,
+                    threshold=AdaptiveThreshold(theta_plus_mv=plus, tau_theta_ms=tau, theta_init_mv=init),
+                ),  # fmt: skip
+            )
+        },
+        projections={
+            "p": Projection(
+                source="g",
+                target="cells",
+                rule=Arrays(source=[0], target=[0]),
+                weight_mv=15.0 * math.exp(dt_ms / 1e-3),
+                delay_ms=dt_ms,
+            )
+        },  # fmt: skip
+        stimuli={"g": SpikeTrains(n=1, times_ms=given * dt_ms, ids=np.zeros(given.size, int))},
+        probes={"t": Probe(target="cells", variable="theta_mv"), "s": Probe(target="cells")},
+    )
+    with Simulator(network, dt_ms=dt_ms) as sim:
+        sim.run_steps(n_steps)
+        theta, spikes = sim.samples("t")[1][:, 0], sim.spikes("cells")[0].tolist()
+    expected, at = [], np.array([], dtype=int)
+    for step in given + 1:  # the jump of 15 mV fires where theta is at most 7 mV
+        now = init * math.exp(-(step + 1) * dt_ms / tau) + plus * np.exp(-(step - at) * dt_ms / tau).sum()
+        assert abs(now - 7.0) > 1e-9
+        if now < 7.0:
+            expected.append(int(step))
+            at = np.array(expected)
+    assert spikes == expected
+    assert 0.1 < len(spikes) / given.size < 0.9  # both happen
+    for step in (0, 1, 777, 5000, n_steps - 1):
+        past = at[at < step]
+        closed = init * math.exp(-step * dt_ms / tau)
+        closed += plus * np.exp(-(step - 1 - past) * dt_ms / tau).sum()
+        assert theta[step] == pytest.approx(closed, rel=1e-12)

@@ -1,9 +1,9 @@
 """A small network against NEST, spike for spike.
 
-How times map.  NEST gives a spike found while advancing from t dt to (t + 1) dt the later time: its spike at
-(t + 1) dt is ours of step t.  There a spike arrives at the end of a step, after the update, so it acts from the
-next one on; here it arrives before the update.  Our delay of d steps is therefore NEST's d - 1, and since NEST
-has no delay below one step, ours start at two here.  Refractory steps are the same number in both.
+How times map.  NEST gives a spike found while advancing from t dt to (t + 1) dt the later time: its spike
+at (t + 1) dt is ours of step t.  There a spike arrives at the end of a step, after the update, so it acts
+from the next one on; here it arrives before the update.  Our delay of d steps is therefore NEST's d - 1, and
+since NEST has no delay below one step, ours start at two here.  Refractory steps are the same in both.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from snnsim import LIF, Arrays, Exponential, Network, Population, Probe, Projection, Simulator, Uniform
 
 N, DURATION_MS = 100, 1000.0
@@ -75,7 +76,7 @@ def nest_spikes(nest: Any, described: Network, v_mv: np.ndarray, delay_shift: in
 @pytest.mark.filterwarnings("ignore")  # those of NEST are not ours
 def test_same_spikes_as_nest():
     nest = pytest.importorskip("nest", reason="NEST is not installed: pip install snnsim[nest]")
-    nest.set_verbosity("M_ERROR")
+    nest.verbosity = nest.VerbosityLevel.ERROR
     described = network()
     with Simulator(described, seed=1, n_ranges=3) as sim:
         v_mv = sim.program.cells.potential - 65.0  # kept relative to v_rest

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from snnsim.jit_cache import configure
 
 LENGTH_MS = 1000.0
@@ -62,4 +63,4 @@ def test_memory_of_a_recording_ten_times_as_long(on_disk, tmp_path):
     if on_disk:
         assert growth < LIMIT_BYTES
     else:
-        assert growth > 2 * LIMIT_BYTES  # the same recording kept in memory: the limit is one that can be broken
+        assert growth > 2 * LIMIT_BYTES  # kept in memory: the limit can be broken

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from snnsim.recording import read_spikes, read_state
 from snnsim.weightfile import read_weights
 
@@ -43,7 +44,13 @@ target = "exc"
 rule = {{ kind = "fixed_in_degree", n = 40 }}
 weight_mv = {{ kind = "uniform", low = 0.0, high = 1.0 }}
 delay_ms = {{ kind = "uniform", low = 0.1, high = 2.0 }}
-plasticity = {{ kind = "stdp", tau_plus_ms = 20.0, tau_minus_ms = 20.0, a_plus = 0.01, a_minus = 0.0105, w_max = 1.0 }}
+[projections.in.plasticity]
+kind = "stdp"
+tau_plus_ms = 20.0
+tau_minus_ms = 20.0
+a_plus = 0.01
+a_minus = 0.0105
+w_max = 1.0
 [projections.rec]
 source = "exc"
 target = "exc"
