@@ -98,7 +98,7 @@ def _version(name: str) -> str:
 
 def cpu() -> dict[str, Any]:
     """Model, cores and the vector instructions that compiled kernels can use here."""
-    from llvmlite import binding  # type: ignore[import-untyped]
+    from llvmlite import binding
 
     features = binding.get_host_cpu_features()
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -12,7 +12,8 @@ from snnsim.cli.output import Json, Reply, Usage, columns
 from snnsim.errors import nearest
 
 if TYPE_CHECKING:
-    from snnsim.spec import Rule, Spec
+    from snnsim.fields import Rule
+    from snnsim.spec import Spec
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -79,7 +80,8 @@ def _entries(kinds: dict[str, type[Spec]]) -> list[dict[str, Any]]:
 
 
 def _entry(name: str, cls: type[Spec]) -> dict[str, Any]:
-    from snnsim.spec import defaults, rules, to_mapping
+    from snnsim.mapping import to_mapping
+    from snnsim.spec import defaults, rules
 
     optional = defaults(cls)
     parameters = []

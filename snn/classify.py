@@ -15,8 +15,9 @@ import numpy as np
 
 from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError, nearest
+from snnsim.fields import choice, text
 from snnsim.network import Network
-from snnsim.spec import Spec, choice, text
+from snnsim.spec import Spec
 from snnsim.stimuli import Images
 
 READOUT_RULES = ("vote", "proportional")

@@ -25,10 +25,12 @@ import tomli_w
 from snnsim.atomic import replacing, write_text
 from snnsim.classify import Classify
 from snnsim.errors import ConfigError, FileError, SnnError, nearest
+from snnsim.fields import integer, number, record, text
 from snnsim.grid import check_grid
+from snnsim.mapping import from_mapping, to_mapping
 from snnsim.network import Network
 from snnsim.overrides import apply_overrides
-from snnsim.spec import Spec, from_mapping, integer, number, record, rules, text, to_mapping
+from snnsim.spec import Spec, rules
 from snnsim.stimuli import Images
 from snnsim.toml_lines import key_lines, nearest_line
 

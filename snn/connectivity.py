@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.checks import COUNT_LIMIT
 from snnsim.errors import ConfigError
-from snnsim.spec import COUNT_LIMIT, Spec, flag, indices, integer, number
+from snnsim.fields import flag, indices, integer, number
+from snnsim.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

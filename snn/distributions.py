@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.errors import ConfigError
-from snnsim.spec import Spec, number
+from snnsim.fields import number
+from snnsim.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

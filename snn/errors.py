@@ -141,7 +141,7 @@ def nearest(word: str, valid: Iterable[str]) -> str:
 
 def _shorten(value: object, limit: int = 80) -> str:
     try:
-        text = value if isinstance(value, str) and " " in value else repr(value)  # a phrase needs no quotes
+        text = repr(value)
     except ValueError:  # Python does not print whole numbers of thousands of digits
         text = "a number of thousands of digits"
     return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.checks import check
 from snnsim.distributions import Distribution
 from snnsim.errors import ConfigError
+from snnsim.fields import Rule
 from snnsim.network import Network, Projection
-from snnsim.spec import Rule, check
 from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
 STEP_LIMIT = 2**53  # up to here float64 holds every whole number

@@ -161,13 +161,18 @@ def _window(stimulus: Poisson | PoissonDrive, dt_ms: float, where: str) -> tuple
 
 
 def poisson_cdf(mean: float) -> np.ndarray:
-    """P(count <= j) for j = 0, 1, ... up to where nothing is left; the last entry is 1."""
+    """P(count <= j) for j = 0, 1, ... up to where nothing is left; the last entry is 1.
+
+    By the ratios of neighbouring probabilities, up and down from the most likely count: an error of about
+    1e-14, and no logarithm or exponential that another machine might round otherwise.
+    """
     if mean == 0.0:
         return np.ones(1)
-    n = int(mean + 12 * math.sqrt(mean) + 40)
-    j = np.arange(n)
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(j[1:]))])
-    cdf = np.cumsum(np.exp(j * math.log(mean) - mean - log_factorial))
+    j = np.arange(int(mean + 12 * math.sqrt(mean) + 40))
+    mode = int(mean)
+    below, above = np.cumprod(j[mode:0:-1] / mean), np.cumprod(mean / j[mode + 1 :])
+    cdf = np.cumsum(np.concatenate([below[::-1], [1.0], above]))
+    cdf /= cdf[-1]
     end = int(np.searchsorted(cdf, 1.0 - _TAIL)) + 1
     return np.append(np.minimum(cdf[: end - 1], 1.0), 1.0)
 

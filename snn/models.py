@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from snnsim.distributions import Values
 from snnsim.errors import ConfigError
-from snnsim.spec import Spec, choice, record, values
+from snnsim.fields import choice, record, values
+from snnsim.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

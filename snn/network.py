@@ -8,25 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.checks import COUNT_LIMIT
 from snnsim.connectivity import RULES, Arrays, ConnectionRule, OneToOne
 from snnsim.distributions import Distribution, Values
 from snnsim.errors import ConfigError, nearest
+from snnsim.fields import Rule, choice, indices, integer, number, record, table, text, values
 from snnsim.models import NEURONS, Delta, Neuron
 from snnsim.plasticity import STDP, Normalisation
-from snnsim.spec import (
-    COUNT_LIMIT,
-    Rule,
-    Spec,
-    choice,
-    indices,
-    integer,
-    number,
-    record,
-    rules,
-    table,
-    text,
-    values,
-)
+from snnsim.spec import Spec, rules
 from snnsim.stimuli import STIMULI, Current, Images, PoissonDrive, SpikeSource, Stimulus
 
 STATE_VARIABLES = ("v_mv", "i_exc_pa", "i_inh_pa", "theta_mv")

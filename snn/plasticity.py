@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from snnsim.errors import ConfigError
-from snnsim.spec import Spec, choice, number
+from snnsim.fields import choice, number
+from snnsim.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,7 +14,9 @@ from typing import Any, Self
 import numpy as np
 
 from snnsim.checkpoint import read_checkpoint, write_checkpoint
+from snnsim.checks import check
 from snnsim.errors import ConfigError, FileError, SimulationError
+from snnsim.fields import Rule
 from snnsim.grid import to_steps
 from snnsim.interrupts import interrupts_held
 from snnsim.kernels.barrier import SYNC_WORDS
@@ -24,7 +26,6 @@ from snnsim.network import Network
 from snnsim.probes import Taps
 from snnsim.program import Estimate, Program, check_and_encode, empty_spikes, estimate, initial_cells, lower
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
-from snnsim.spec import Rule, check
 from snnsim.synapses import SynapseTable
 from snnsim.wiring import build_plastic
 
@@ -373,7 +374,7 @@ def check_memory(sizes: Estimate) -> None:
 
 def _fingerprint(network: Network) -> str:
     """A text that differs when the dynamics differ; probes do not matter to them but to the recordings."""
-    from snnsim.spec import to_mapping
+    from snnsim.mapping import to_mapping
 
     return repr(_hashable(to_mapping(network)))
 

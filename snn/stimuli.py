@@ -6,21 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.checks import COUNT_LIMIT
 from snnsim.distributions import Values
 from snnsim.errors import ConfigError
-from snnsim.spec import (
-    COUNT_LIMIT,
-    Spec,
-    array,
-    choice,
-    flag,
-    indices,
-    integer,
-    number,
-    records,
-    text,
-    values,
-)
+from snnsim.fields import array, choice, flag, indices, integer, number, records, text, values
+from snnsim.spec import Spec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

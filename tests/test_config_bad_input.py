@@ -16,8 +16,9 @@ from snnsim.classify import Classify
 from snnsim.config import Config, Run, loads
 from snnsim.distributions import DISTRIBUTIONS
 from snnsim.errors import ConfigError, ExitCode, SnnError
+from snnsim.fields import Rule
 from snnsim.network import Network
-from snnsim.spec import Rule, Spec, defaults, rules
+from snnsim.spec import Spec, defaults, rules
 
 Path = tuple[str | int, ...]
 DOCUMENTS = {name: tomllib.loads(text) for name, text in EXAMPLES.items()}

@@ -69,7 +69,7 @@ def test_weights_of_projections_that_share_a_bundle() -> None:
 
 def test_too_large_a_network_is_refused_before_it_is_built() -> None:
     began = time.perf_counter()
-    with pytest.raises(ConfigError, match=r"does not fit into memory; got about .* GiB, expected at most"):
+    with pytest.raises(ConfigError, match=r"does not fit into memory; got 'about .* GiB', expected at most"):
         Simulator(network(n=2_000_000))
     assert time.perf_counter() - began < 60
 

@@ -49,7 +49,7 @@ def received(
     network = Network(
         populations={"a": silent(n)}, stimuli={"d": drive}, probes={"v": Probe(target="a", variable="v_mv")}
     )
-    with Simulator(network, dt_ms=dt_ms, seed=seed, n_ranges=n_ranges) as sim:
+    with Simulator(network, dt_ms=1.0, seed=seed, n_ranges=n_ranges) as sim:
         sim.run_steps(n_steps + 1)
         return np.diff(sim.samples("v")[1], axis=0)
 
@@ -248,7 +248,7 @@ def images(coding: str, pictures: np.ndarray, **more: Any) -> Images:
 
 
 def test_latency_coding() -> None:
-    """One spike, (1 - value) (present - dt) after the onset, rounded to the grid; none below the threshold."""
+    """One spike, (1 - value) (present - dt) after the onset, on the grid; none below the threshold."""
     pictures = np.array([[1.0, 0.5, 0.1, 0.0999], [0.0, 0.75, 1.0, 0.3]])
     found = record({"i": images("latency", pictures, threshold=0.1)}, 4 * PERIOD)["i"]
     expected = np.zeros_like(found)

@@ -119,7 +119,7 @@ def test_arrivals_come_before_the_update() -> None:
 
 def test_reset_then_refractory() -> None:
     """After a spike in step 6: the sample of step 7 is the reset; 3 updates are blocked; step 10 counts."""
-    neuron = relay(t_ref_ms=3 * DT, v_reset_mv=-0.5)
+    neuron = relay(t_ref_ms=3 * DT, v_reset_mv=-0.5, v_init_mv=0.0)
     spikes, v = run({"a": neuron}, {"p": link("g", "a", 1)}, {"g": given(5, 6, 7, 8, 9, 10)})
     # Arrivals in steps 6 to 11; those of 7, 8, 9 are lost; 10 and 11 lift -0.5 to 0.5 and 1.5.
     assert spikes["a"] == [6, 11]
