@@ -62,7 +62,7 @@ ids = [0, 3]
 every_ms = 0.5
 """
 
-LONG = ["--duration-ms", "40000"]  # some seconds of wall time: long enough to be stopped within
+LONG = ["--duration-ms", "120000"]  # some seconds of wall time: long enough to be stopped within
 
 
 @pytest.fixture(scope="module")
