@@ -23,15 +23,16 @@ from snnsim.kernels.neurons import (
     CHUNK,
     DRIVE,
     P_CC,
+    P_LEAK,
     P_THETA,
     P_V0,
     P_VC,
-    P_VV,
     RESET,
     THETA_PLUS,
     THRESHOLD,
     collect,
     decay_theta,
+    fire,
     integrate,
     raise_theta,
     receive,
@@ -189,8 +190,12 @@ def update_chunk(
         for k in range(n):
             threshold[k] += cells.theta[a + k]
     integrate(
-        cells.potential[a:b], cells.refractory[a:b], spiked, drive, threshold, value[P_VV, column:end],
-        value[RESET, column:end], parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
+        cells.potential[a:b], cells.carry[a:b], cells.refractory[a:b], drive, threshold,
+        value[P_LEAK, column:end],
+    )  # fmt: skip
+    fire(
+        cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
+        parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
     )  # fmt: skip
     if learning and parameters.adaptive[p] != 0:
         raise_theta(cells.theta[a:b], spiked, value[THETA_PLUS, column:end])

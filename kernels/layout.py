@@ -34,6 +34,7 @@ class Cells(NamedTuple):
     """State of the neurons, index = unit - n_sources.  F is the precision of the network."""
 
     potential: np.ndarray  # F[N]     mV  relative to rest
+    carry: np.ndarray  # F[N]         mV  what rounding took from the potential
     current: np.ndarray  # F[2, N]    pA  exc, inh
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left

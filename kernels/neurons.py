@@ -3,12 +3,14 @@
 For every neuron, with u = v - v_rest and arrivals a_c of this step (c = exc, inh):
 
     i_c   <- i_c + a_c
-    u     <- u P_VV + DRIVE + sum_c P_VC[c] i_c       unless refractory
+    u     <- u + u P_LEAK + DRIVE + sum_c P_VC[c] i_c  unless refractory;  P_LEAK = P_VV - 1
     i_c   <- i_c P_CC[c]
     theta <- theta P_THETA
     spike    u >= THRESHOLD + theta, unless refractory; then u <- RESET, or u - (threshold - RESET)
 
 A delta synapse is a current without memory: P_VC = P_VV, P_CC = 0.
+What rounding takes from u is carried to the next step (Kahan 1965): steps far smaller than u add up
+without loss, so that the error does not grow with the number of steps.
 The passes work on CHUNK neurons at a time, which stay in the first-level cache; each is a plain loop
 with selects that the compiler turns into vector instructions.
 Source of the propagators: Rotter & Diesmann 1999.  Twin: tests/oracle.py.
@@ -19,7 +21,7 @@ from numba import njit
 
 CHUNK = 256
 
-P_VV, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
+P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
 N_ROWS = 11  # P_VC and P_CC take two rows each: exc, inh
 
 
@@ -40,8 +42,26 @@ def receive(current, drive, arrived, p_vc, p_cc):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def integrate(potential, refractory, spiked, drive, threshold, p_vv, reset, refractory_steps, subtract):
-    """Advance the potential, test the threshold, reset.
+def integrate(potential, carry, refractory, drive, threshold, p_leak):
+    """Advance the potential; the threshold only decides whether there is something to carry.
+
+    potential   F[n]      changed  mV, relative to rest
+    carry       F[n]      changed  mV, what rounding took from the potential; 0 after a spike
+    refractory  int32[n]           steps left
+    """
+    zero = potential.dtype.type(0)
+    for k in range(potential.size):
+        held = refractory[k] > 0
+        before = potential[k]
+        change = before * p_leak[k] + (drive[k] + carry[k])
+        after = before + change
+        potential[k] = before if held else after
+        carry[k] = zero if held | (after >= threshold[k]) else change - (after - before)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire(potential, refractory, spiked, threshold, reset, refractory_steps, subtract):
+    """Test the threshold, reset.
 
     potential   F[n]      changed  mV, relative to rest
     refractory  int32[n]  changed  steps left
@@ -49,8 +69,7 @@ def integrate(potential, refractory, spiked, drive, threshold, p_vv, reset, refr
     """
     for k in range(potential.size):
         held = refractory[k] > 0
-        before = potential[k]
-        after = before if held else before * p_vv[k] + drive[k]
+        after = potential[k]
         fires = (after >= threshold[k]) & (not held)
         resetted = after - (threshold[k] - reset[k]) if subtract else reset[k]
         potential[k] = resetted if fires else after

@@ -134,7 +134,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
             tables[p.source] = min(low, before[0]), max(high, before[1])
     for source, (low, high) in tables.items():
         synapse_bytes += 4.0 * units.size[source] * (high - low + 1) * units.n_ranges
-    state = units.n_neurons * item * (4 + N_CHANNELS * _block_length(longest)) + units.n_units * 4 * (
+    state = units.n_neurons * item * (5 + N_CHANNELS * _block_length(longest)) + units.n_units * 4 * (
         longest + 2
     )
     state += sum(shown.table.nbytes for shown in images.values()) + 40 * units.n_units
@@ -154,6 +154,7 @@ def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) ->
             theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
     return Cells(
         potential.astype(dtype),
+        np.zeros(n, dtype),
         np.zeros((N_CHANNELS, n), dtype),
         theta.astype(dtype),
         np.zeros(n, dtype=np.int32),

@@ -3,7 +3,7 @@
 For leak rate g = 1 / tau_m (0 without leak), synaptic rate s = 1 / tau_syn and
 phi(y) = (1 - exp(-y)) / y with phi(0) = 1:
 
-    P_VV = exp(-g dt)          P_CC = exp(-s dt)
+    P_LEAK = exp(-g dt) - 1    P_CC = exp(-s dt)
     P_V0 = dt / c_m * phi(g dt)
     P_VC = dt / c_m * exp(-min(g, s) dt) * phi(|g - s| dt)
 
@@ -62,7 +62,7 @@ def parameter_columns(
     rest = rest_mv(neuron, n, seed, where)
     gain = dt_ms / get("c_m_pf")
     value = np.zeros((k.N_ROWS, n))
-    value[k.P_VV] = np.exp(-leak * dt_ms)
+    value[k.P_LEAK] = np.expm1(-leak * dt_ms)
     value[k.P_V0] = gain * phi(leak * dt_ms)
     value[k.DRIVE] = value[k.P_V0] * get("i_bias_pa")
     if isinstance(neuron.synapse, Exponential):
@@ -73,7 +73,7 @@ def parameter_columns(
                 gain * np.exp(-np.minimum(leak, rate) * dt_ms) * phi(np.abs(leak - rate) * dt_ms)
             )
     else:
-        value[k.P_VC] = value[k.P_VV]
+        value[k.P_VC] = np.exp(-leak * dt_ms)
     value[k.THRESHOLD] = get("v_th_mv") - rest
     value[k.RESET] = reset_mv(neuron, n, seed, where) - rest
     if neuron.threshold is not None:

@@ -68,12 +68,23 @@ def receive(current: Array, drive: Array, arrived: Array, p_vc: Array, p_cc: Arr
 
 
 def integrate(
+    potential: Array, carry: Array, refractory: Array, drive: Array, threshold: Array, p_leak: Array
+) -> None:
+    for k in range(len(potential)):
+        if refractory[k] > 0:
+            carry[k] = 0
+            continue
+        before = potential[k]
+        change = before * p_leak[k] + (drive[k] + carry[k])
+        potential[k] = before + change
+        carry[k] = 0 if potential[k] >= threshold[k] else change - (potential[k] - before)
+
+
+def fire(
     potential: Array,
     refractory: Array,
     spiked: Array,
-    drive: Array,
     threshold: Array,
-    p_vv: Array,
     reset: Array,
     refractory_steps: Array,
     subtract: bool,
@@ -84,7 +95,6 @@ def integrate(
             refractory[k] -= 1
             continue
         refractory[k] = 0
-        potential[k] = potential[k] * p_vv[k] + drive[k]
         if potential[k] >= threshold[k]:
             spiked[k] = 1
             refractory[k] = refractory_steps[k]
@@ -526,10 +536,10 @@ def update_chunk(
     if adapts:
         for k in range(m):
             threshold[k] += theta[k]
-    integrate(
-        cells.potential[a : a + m], cells.refractory[a : a + m], spiked, drive, threshold, value[n.P_VV],
-        value[n.RESET], parameters.refractory_steps[column : column + m], bool(parameters.subtract[p]),
-    )  # fmt: skip
+    here, left = cells.potential[a : a + m], cells.refractory[a : a + m]
+    t_ref = parameters.refractory_steps[column : column + m]
+    integrate(here, cells.carry[a : a + m], left, drive, threshold, value[n.P_LEAK])
+    fire(here, left, spiked, threshold, value[n.RESET], t_ref, bool(parameters.subtract[p]))
     if adapts and learning:
         raise_theta(theta, spiked, value[n.THETA_PLUS])
 

@@ -48,6 +48,7 @@ class _Population:
         self.value = value.astype(self.dtype)
         self.rest = rest_mv(self.neuron, self.n, sim.seed, where).astype(self.dtype)
         self.v = start_mv(self.neuron, self.n, sim.seed, where).astype(self.dtype)
+        self.carry = np.zeros(self.n, self.dtype)  # what rounding took from v
         self.i = np.zeros((2, self.n), self.dtype)
         self.theta = np.zeros(self.n, self.dtype)
         self.left = [0] * self.n
@@ -72,10 +73,12 @@ class _Population:
         if self.left[k] > 0:
             self.left[k] -= 1
             return False
-        v = self.v[k] * value[n.P_VV] + drive
+        change = self.v[k] * value[n.P_LEAK] + (drive + self.carry[k])
+        v = self.v[k] + change
         if v < threshold:
-            self.v[k] = v
+            self.v[k], self.carry[k] = v, change - (v - self.v[k])
             return False
+        self.carry[k] = 0
         subtract = self.neuron.reset == "subtract"
         self.v[k] = v - (threshold - value[n.RESET]) if subtract else value[n.RESET]
         self.left[k] = int(self.t_ref[k])

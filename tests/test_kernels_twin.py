@@ -124,15 +124,16 @@ def test_receive(n: int, dtype: Any) -> None:
 @pytest.mark.parametrize("subtract", [False, True])
 def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
     rng = np.random.default_rng(n + 1)
-    potential, drive, reset = (rng.normal(size=(3, n)) * 10).astype(dtype)
+    potential, drive, reset, carry = (rng.normal(size=(4, n)) * 10).astype(dtype)
     threshold = (reset + rng.exponential(size=n) * 5).astype(dtype)
-    p_vv = rng.uniform(size=n).astype(dtype)
+    p_leak = -rng.uniform(size=n).astype(dtype)
     refractory, t_ref = rng.integers(0, 4, size=(2, n)).astype(np.int32)
     refractory[: n // 2] = 0
     exact = rng.random(n) < 0.2  # exactly at the threshold
-    potential[exact], p_vv[exact], drive[exact] = threshold[exact], 1, 0
+    potential[exact], p_leak[exact], drive[exact], carry[exact] = threshold[exact], 0, 0, 0
     spiked = rng.integers(-5, 5, n)
-    assert_twins("integrate", potential, refractory, spiked, drive, threshold, p_vv, reset, t_ref, subtract)
+    assert_twins("integrate", potential, carry, refractory, drive, threshold, p_leak)
+    assert_twins("fire", potential, refractory, spiked, threshold, reset, t_ref, subtract)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
