@@ -339,3 +339,49 @@ def test_traces_go_on_without_learning() -> None:
         (w,) = sim.weights("p")[2]
     expected = START + rule.a_plus * (rule.w_max - rule.w_min) * math.exp(-3.0 / rule.tau_plus_ms)
     assert w == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("dependence", ["additive", "multiplicative"])
+@pytest.mark.parametrize("delay_steps", [1, 10, 30])
+def test_against_nest(dependence: str, delay_steps: int) -> None:
+    """NEST's stdp_synapse, whose delay is dendritic: there the post spike, not the pre spike, comes late.
+
+    Its synapse sees t_pre and t_post + d, ours t_pre + d and t_post: the same differences when our post
+    spikes come 2 d later.  It settles its weight at each pre spike, hence the last one ends the trial.
+    """
+    nest = pytest.importorskip("nest")
+    rng = np.random.default_rng(delay_steps)
+    pre = np.sort(rng.choice(np.arange(100, 5000), 80, replace=False))
+    free = np.setdiff1d(np.arange(100, pre[-1] - 40), pre - delay_steps)  # no ties
+    post = np.sort(rng.choice(free, 80, replace=False))
+    rule = stdp(dependence, "all", w_min=0.0, w_max=2.0)
+
+    shifted = post + 2 * delay_steps - 1  # the teacher needs a step
+    projection = Projection(
+        source="pre", target="post", rule=AllToAll(), weight_mv=START, delay_ms=delay_steps * DT,
+        plasticity=rule,
+    )  # fmt: skip
+    with Simulator(taught([pre], [shifted], {"p": projection}, 0.0), dt_ms=DT) as sim:
+        sim.run_steps(int(pre[-1]) + delay_steps + 1)
+        (mine,) = sim.weights("p")[2]
+
+    nest.ResetKernel()
+    nest.set_verbosity("M_ERROR")
+    nest.resolution = DT
+    trains = [np.round((t - 10) * DT, 1) for t in (pre, post)]  # a parrot repeats after 1 ms
+    generators = [nest.Create("spike_generator", params={"spike_times": t}) for t in trains]
+    parrots = nest.Create("parrot_neuron", 2, params={"tau_minus": rule.tau_minus_ms})
+    for generator, parrot in zip(generators, parrots, strict=True):
+        nest.Connect(generator, parrot, syn_spec={"delay": 1.0})
+    mu = 0.0 if dependence == "additive" else 1.0
+    synapse = {
+        "synapse_model": "stdp_synapse", "weight": START, "delay": delay_steps * DT, "receptor_type": 1,
+        "tau_plus": rule.tau_plus_ms, "lambda": rule.a_plus, "alpha": rule.a_minus / rule.a_plus,
+        "mu_plus": mu, "mu_minus": mu, "Wmax": rule.w_max,
+    }  # fmt: skip
+    nest.Connect(parrots[0], parrots[1], syn_spec=synapse)
+    nest.Simulate(600.0)
+    theirs = nest.GetConnections(parrots[0], parrots[1]).weight
+    assert abs(mine - START) > 1e-3
+    assert mine == pytest.approx(theirs, rel=1e-12)
