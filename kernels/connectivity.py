@@ -210,11 +210,12 @@ def make_plan(
 def make_pairs(source: np.ndarray, target: np.ndarray, weight: np.ndarray, delay: np.ndarray) -> Pairs:
     """Connections as given: source, target int64[n]; weight float64 and delay int64 steps, [n] or [1]."""
     order = np.argsort(target, kind="stable")
+    # writable, also where the user's arrays are not: read-only arrays would compile everything anew
     return Pairs(
-        np.ascontiguousarray(source, dtype=np.int64),
-        np.ascontiguousarray(target, dtype=np.int64),
-        np.ascontiguousarray(weight, dtype=np.float64),
-        np.ascontiguousarray(delay, dtype=np.int64),
+        np.require(source, np.int64, ["C", "W"]),
+        np.require(target, np.int64, ["C", "W"]),
+        np.require(weight, np.float64, ["C", "W"]),
+        np.require(delay, np.int64, ["C", "W"]),
         order,
     )
 

@@ -14,10 +14,10 @@ def deliver(buffer, layout, spikes, static, r, step, list_low, list_high, arrive
     rows = static.rows
     stride = layout.range_size[r] * 2
     block_start = arrive_low - arrive_low % layout.block
-    slot = step % spikes.count.shape[0]
+    slot = step % spikes.n_fired.shape[0]
     for part in range(list_low, list_high):
         first = layout.list_first[part]
-        for k in range(first, first + spikes.count[slot, part]):
+        for k in range(first, first + spikes.n_fired[slot, part]):
             unit = spikes.ids[slot, k]
             b = static.bundle[unit]
             if b < 0:

@@ -104,9 +104,9 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                     post_spikes(layout, spikes, plastic, r, level, t, learning)
         if tid == 0:
             record(recorder, layout, spikes, t)
-        slot = t % spikes.count.shape[0]
-        for part in range(spikes.count.shape[1]):
-            written += spikes.count[slot, part]
+        slot = t % spikes.n_fired.shape[0]
+        for part in range(spikes.n_fired.shape[1]):
+            written += spikes.n_fired[slot, part]
         if written > room:
             return t + 1
     return end
@@ -126,21 +126,21 @@ def deliver_within_block(layout, spikes, static, r, level, t, arrive_low):
 @njit(cache=True, nogil=True, error_model="numpy")
 def fire_sources(layout, spikes, sources, r, t):
     """The spike list of the sources of range r in step t."""
-    slot = t % spikes.count.shape[0]
+    slot = t % spikes.n_fired.shape[0]
     ids = spikes.ids[slot]
     found = layout.list_first[r]
     for g in range(layout.segment_ptr[r], layout.segment_ptr[r + 1]):
         p = layout.segment_pop[g]
         first = layout.segment_first[g]
         found = emit(ids, found, sources, p, first, first - layout.pop_first[p], layout.segment_n[g], t)
-    spikes.count[slot, r] = found - layout.list_first[r]
+    spikes.n_fired[slot, r] = found - layout.list_first[r]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def update_list(layout, cells, parameters, spikes, drives, drive, threshold, spiked, r, level, t, learning):
     """Step t of the neurons of one (level, range), and their spike list."""
     part = level * layout.n_ranges + r
-    slot = t % spikes.count.shape[0]
+    slot = t % spikes.n_fired.shape[0]
     found = layout.list_first[part]
     for g in range(layout.segment_ptr[part], layout.segment_ptr[part + 1]):
         first = layout.segment_first[g]
@@ -151,7 +151,7 @@ def update_list(layout, cells, parameters, spikes, drives, drive, threshold, spi
                 r, g, offset, t, learning,
             )  # fmt: skip
             found = collect(spikes.ids[slot], spiked[:n], first + offset, found)
-    spikes.count[slot, part] = found - layout.list_first[part]
+    spikes.n_fired[slot, part] = found - layout.list_first[part]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -224,11 +224,11 @@ def sample(recorder, layout, cells, r, begin, t):
 @njit(cache=True, nogil=True, error_model="numpy")
 def record(recorder, layout, spikes, t):
     """Append the wanted spikes of step t, ascending by unit within each level."""
-    slot = t % spikes.count.shape[0]
+    slot = t % spikes.n_fired.shape[0]
     n = recorder.n_spikes[0]
-    for part in range(spikes.count.shape[1]):
+    for part in range(spikes.n_fired.shape[1]):
         first = layout.list_first[part]
-        for k in range(first, first + spikes.count[slot, part]):
+        for k in range(first, first + spikes.n_fired[slot, part]):
             unit = spikes.ids[slot, k]
             recorder.spike_step[n] = t
             recorder.spike_unit[n] = unit

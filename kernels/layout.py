@@ -56,7 +56,7 @@ class Spikes(NamedTuple):
     """The spikes of the last steps.  The slot of step s is s modulo the number of slots."""
 
     ids: np.ndarray  # int32[n_slots, n_units]  list l starts at column list_first[l]
-    count: np.ndarray  # int64[n_slots, n_lists]
+    n_fired: np.ndarray  # int64[n_slots, n_lists]
     buffer: np.ndarray  # F[...]  input that arrives within the current block
 
 

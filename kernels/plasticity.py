@@ -79,7 +79,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     sources are taken in ascending order.
     """
     rows = plastic.rows
-    n_slots = spikes.count.shape[0]
+    n_slots = spikes.n_fired.shape[0]
     at = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * 2
     for q in range(rows.first_unit.size):
         shortest, longest = max(rows.delay_low[q], 1), rows.delay_high[q]
@@ -95,7 +95,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
             last_unit = first_unit + rows.n_rows[q]
             for part in range(part_0, part_0 + layout.n_ranges):
                 low = layout.list_first[part]
-                high = low + spikes.count[slot, part]
+                high = low + spikes.n_fired[slot, part]
                 for k in range(first_at_least(spikes.ids[slot], low, high, first_unit), high):
                     unit = spikes.ids[slot, k]
                     if unit >= last_unit:
@@ -143,9 +143,9 @@ def arrive_at_row(buffer, plastic, q, r, row, delay, t, at, learning):
 def post_spikes(layout, spikes, plastic, r, level, t, learning):
     """Postsynaptic spikes of step t: potentiate the incoming synapses, then raise the trace."""
     part = level * layout.n_ranges + r
-    slot = t % spikes.count.shape[0]
+    slot = t % spikes.n_fired.shape[0]
     low = layout.list_first[part]
-    high = low + spikes.count[slot, part]
+    high = low + spikes.n_fired[slot, part]
     if low == high:
         return
     for q in range(plastic.rows.first_unit.size):

@@ -98,8 +98,16 @@ class Projection(Spec):
                         got=f"{value.size} values",
                         expected=f"{self.rule.source.size} values",
                     )
+        low, high = _range(self.weight)
+        if self.normalisation is not None and low < 0:
+            raise ConfigError(
+                "normalisation needs weights >= 0",
+                where=f"{where}.normalisation",
+                got=f"weights from {low:g}",
+                expected="initial weights >= 0",
+                fix="remove normalisation, or give the weights low = 0",
+            )
         if self.plasticity is not None:
-            low, high = _range(self.weight)
             if low < self.plasticity.w_min or high > self.plasticity.w_max:
                 raise ConfigError(
                     "initial weights lie outside the bounds of the learning rule",

@@ -151,11 +151,11 @@ def deliver(
 
 def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]:
     """Units of some lists that fired in a step."""
-    slot = step % len(spikes.count)
+    slot = step % len(spikes.n_fired)
     found = []
     for part in lists:
         first = int(layout.list_first[part])
-        found += [int(u) for u in spikes.ids[slot, first : first + int(spikes.count[slot, part])]]
+        found += [int(u) for u in spikes.ids[slot, first : first + int(spikes.n_fired[slot, part])]]
     return found
 
 
@@ -432,7 +432,7 @@ def advance(
                 if level > 0:
                     post_spikes(layout, spikes, plastic, r, level, t, learning)
         record(recorder, layout, spikes, t)
-        written += int(spikes.count[t % len(spikes.count)].sum())
+        written += int(spikes.n_fired[t % len(spikes.n_fired)].sum())
         if written > len(recorder.spike_step) - spikes.ids.shape[1]:
             return t + 1
     return end
@@ -461,13 +461,13 @@ def deliver_within_block(
 
 
 def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: int) -> None:
-    slot = t % len(spikes.count)
+    slot = t % len(spikes.n_fired)
     first = found = int(layout.list_first[r])
     for g in range(int(layout.segment_ptr[r]), int(layout.segment_ptr[r + 1])):
         p, unit = int(layout.segment_pop[g]), int(layout.segment_first[g])
         low, n_here = unit - int(layout.pop_first[p]), int(layout.segment_n[g])
         found = emit(spikes.ids[slot], found, sources, p, unit, low, n_here, t)
-    spikes.count[slot, r] = found - first
+    spikes.n_fired[slot, r] = found - first
 
 
 def update_list(
@@ -485,7 +485,7 @@ def update_list(
     learning: bool,
 ) -> None:
     part = level * layout.n_ranges + r
-    slot = t % len(spikes.count)
+    slot = t % len(spikes.n_fired)
     first = found = int(layout.list_first[part])
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
         for offset in range(0, int(layout.segment_n[g]), n.CHUNK):
@@ -495,7 +495,7 @@ def update_list(
                 r, g, offset, t, learning,
             )  # fmt: skip
             found = collect(spikes.ids[slot], spiked[:m], int(layout.segment_first[g]) + offset, found)
-    spikes.count[slot, part] = found - first
+    spikes.n_fired[slot, part] = found - first
 
 
 def update_chunk(
@@ -565,7 +565,7 @@ def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int,
 
 def record(recorder: Recorder, layout: Layout, spikes: Spikes, t: int) -> None:
     """A kernel also writes units that nobody wants, to the place that the next one takes."""
-    for unit in _fired(layout, spikes, t, range(spikes.count.shape[1])):
+    for unit in _fired(layout, spikes, t, range(spikes.n_fired.shape[1])):
         at = int(recorder.n_spikes[0])
         recorder.spike_step[at], recorder.spike_unit[at] = t, unit
         recorder.n_spikes[0] += int(recorder.wanted[unit])

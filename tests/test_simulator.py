@@ -128,6 +128,7 @@ def test_progress_can_end_a_run_early() -> None:
 
 
 def test_control_c_leaves_a_whole_simulator() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # other packages change it on import
     with Simulator(network()) as sim, Simulator(network()) as other:
         timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
         timer.start()
@@ -139,6 +140,7 @@ def test_control_c_leaves_a_whole_simulator() -> None:
         sim.run_steps(100)
         other.run_steps(reached + 100)
         assert sim.digest() == other.digest()
+    signal.signal(signal.SIGINT, before)
 
 
 def test_samples_start_with_the_initial_state() -> None:

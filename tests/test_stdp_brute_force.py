@@ -367,7 +367,7 @@ def test_against_nest(dependence: str, delay_steps: int) -> None:
         (mine,) = sim.weights("p")[2]
 
     nest.ResetKernel()
-    nest.set_verbosity("M_ERROR")
+    nest.verbosity = nest.VerbosityLevel.ERROR
     nest.resolution = DT
     trains = [np.round((t - 10) * DT, 1) for t in (pre, post)]  # a parrot repeats after 1 ms
     generators = [nest.Create("spike_generator", params={"spike_times": t}) for t in trains]
