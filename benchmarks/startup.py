@@ -25,9 +25,10 @@ SNNSIM = str(Path(sys.executable).parent / "snnsim")
 COMMANDS = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "import snnsim": [sys.executable, "-c", "import snnsim"],
+    "import Simulator": [sys.executable, "-c", "from snnsim import Simulator"],
     "snnsim --help": [SNNSIM, "--help"],
 }
-TARGET_S = {"snnsim --help": 0.3}
+TARGET_S = {"import snnsim": 0.6, "snnsim --help": 0.3}
 
 
 def wall_seconds(command: list[str]) -> float:

@@ -17,7 +17,7 @@ from snnsim.errors import ExitCode, SnnError
 LIBRARIES = ("numpy", "numba", "llvmlite", "h5py", "typer", "rich", "matplotlib", "scikit-learn", "jinja2")
 EXTRAS = ("torch", "snntorch", "onnx", "nir", "brian2", "nest-simulator", "mpi4py", "optuna", "dask", "flwr")
 CPU_FLAGS = ("sse4.2", "avx", "avx2", "fma", "avx512f", "neon")
-COMPILING = "compiling kernels (once, a minute or so)"
+COMPILING = "compiling kernels (once, about half a minute)"
 TOLERANCE = 1e-12
 """Relative: what is left of float64 after some hundred exact steps."""
 

@@ -1,4 +1,4 @@
 """Trained networks and interchange graphs into spiking networks."""
 
 if __name__ != "snnsim.converters":
-    raise ImportError("import this package as snnsim.converters, not as converters: two copies would compile twice and disagree")
+    raise ImportError("import snnsim.converters, not converters; a second copy would disagree")

@@ -107,14 +107,14 @@ class Projection(Spec):
                 expected="initial weights >= 0",
                 fix="remove normalisation, or give the weights low = 0",
             )
-        if self.plasticity is not None:
-            if low < self.plasticity.w_min or high > self.plasticity.w_max:
-                raise ConfigError(
-                    "initial weights lie outside the bounds of the learning rule",
-                    where=f"{where}.weight_{unit}",
-                    got=f"{low:g} to {high:g}",
-                    expected=f"{self.plasticity.w_min:g} to {self.plasticity.w_max:g}",
-                )
+        rule = self.plasticity
+        if rule is not None and (low < rule.w_min or high > rule.w_max):
+            raise ConfigError(
+                "initial weights lie outside the bounds of the learning rule",
+                where=f"{where}.weight_{unit}",
+                got=f"{low:g} to {high:g}",
+                expected=f"{rule.w_min:g} to {rule.w_max:g}",
+            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -97,7 +97,7 @@ def test_import_snnsim_is_light(tmp_path):
 def test_folders_refuse_to_be_imported_by_their_bare_name(folder):
     result = run_python(f"import {folder}", ROOT)
     assert result.returncode != 0
-    assert f"ImportError: import this package as snnsim.{folder}, not as {folder}" in result.stderr
+    assert f"ImportError: import snnsim.{folder}, not {folder}" in result.stderr
 
 
 def test_snnsim_is_importable_from_the_repository_root():
