@@ -18,7 +18,8 @@ import numpy as np
 from numba import njit
 
 from snnsim.kernels.barrier import wait_for_all
-from snnsim.kernels.delivery import deliver
+from snnsim.kernels.delivery import QUEUE, deliver
+from snnsim.kernels.layout import Queue, Scratch
 from snnsim.kernels.neurons import (
     CHUNK,
     DRIVE,
@@ -31,6 +32,7 @@ from snnsim.kernels.neurons import (
     THETA_PLUS,
     THRESHOLD,
     collect,
+    copy,
     decay_theta,
     fire,
     integrate,
@@ -54,18 +56,28 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     """
     room = recorder.spike_step.size - spikes.ids.shape[1]
     written = 0
-    drive = np.empty(CHUNK, cells.potential.dtype)
-    threshold = np.empty(CHUNK, cells.potential.dtype)
-    spiked = np.empty(CHUNK, np.int64)
+    scratch = Scratch(
+        np.empty(CHUNK, cells.potential.dtype),
+        np.empty(CHUNK, cells.potential.dtype),
+        np.empty(CHUNK, np.uint8),
+        np.empty(CHUNK, np.uint64),
+        np.empty(CHUNK, np.uint32),
+        np.empty(CHUNK, np.uint32),
+    )
+    queue = Queue(
+        np.empty(QUEUE, np.int64),
+        np.empty(QUEUE, np.int64),
+        np.empty(QUEUE, np.int64),
+        np.empty(QUEUE, np.int64),
+    )
     for t in range(begin, end):
         for r in range(tid, layout.n_ranges, n_threads):
             sample(recorder, layout, cells, r, begin, t)
             if t % layout.block == 0:
-                for s in range(max(0, t - static.longest), t):
-                    deliver(
-                        spikes.buffer, layout, spikes, static, r, s,
-                        0, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
-                    )  # fmt: skip
+                deliver(
+                    spikes.buffer, queue, layout, spikes, static, r, max(0, t - static.longest), t,
+                    0, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
+                )  # fmt: skip
             if learning:
                 for q in range(plastic.rule.shape[0]):
                     every = plastic.rule[q, NORMALISE_EVERY]
@@ -76,30 +88,17 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
         for level in range(layout.n_levels):
             if level > 0:
                 for r in range(tid, layout.n_ranges, n_threads):
-                    update_list(
-                        layout,
-                        cells,
-                        parameters,
-                        spikes,
-                        drives,
-                        drive,
-                        threshold,
-                        spiked,
-                        r,
-                        level,
-                        t,
-                        learning,
-                    )
+                    update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             if layout.immediate[level] != 0:
                 wait_for_all(sync, n_threads)
                 for r in range(tid, layout.n_ranges, n_threads):
-                    deliver_within_block(layout, spikes, static, r, level, t, t)
+                    deliver_within_block(queue, layout, spikes, static, r, level, t, t)
                     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         wait_for_all(sync, n_threads)
         for r in range(tid, layout.n_ranges, n_threads):
             for level in range(layout.n_levels):
                 if layout.immediate[level] == 0:
-                    deliver_within_block(layout, spikes, static, r, level, t, t + 1)
+                    deliver_within_block(queue, layout, spikes, static, r, level, t, t + 1)
                 if level > 0:
                     post_spikes(layout, spikes, plastic, r, level, t, learning)
         if tid == 0:
@@ -113,14 +112,15 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def deliver_within_block(layout, spikes, static, r, level, t, arrive_low):
+def deliver_within_block(queue, layout, spikes, static, r, level, t, arrive_low):
     """Spikes of one level and step t deliver what arrives from arrive_low to the end of the block."""
     arrive_high = t - t % layout.block + layout.block - 1
     if arrive_low <= arrive_high:
         low = level * layout.n_ranges
         deliver(
-            spikes.buffer, layout, spikes, static, r, t, low, low + layout.n_ranges, arrive_low, arrive_high
-        )
+            spikes.buffer, queue, layout, spikes, static, r, t, t + 1,
+            low, low + layout.n_ranges, arrive_low, arrive_high,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -137,7 +137,7 @@ def fire_sources(layout, spikes, sources, r, t):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def update_list(layout, cells, parameters, spikes, drives, drive, threshold, spiked, r, level, t, learning):
+def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning):
     """Step t of the neurons of one (level, range), and their spike list."""
     part = level * layout.n_ranges + r
     slot = t % spikes.n_fired.shape[0]
@@ -145,21 +145,20 @@ def update_list(layout, cells, parameters, spikes, drives, drive, threshold, spi
     for g in range(layout.segment_ptr[part], layout.segment_ptr[part + 1]):
         first = layout.segment_first[g]
         for offset in range(0, layout.segment_n[g], CHUNK):
-            n = min(CHUNK, layout.segment_n[g] - offset)
-            update_chunk(
-                layout, cells, parameters, spikes.buffer, drives, drive[:n], threshold[:n], spiked[:n],
-                r, g, offset, t, learning,
-            )  # fmt: skip
-            found = collect(spikes.ids[slot], spiked[:n], first + offset, found)
+            n_fired = update_chunk(
+                layout, cells, parameters, spikes.buffer, drives, scratch, r, g, offset, t, learning
+            )
+            if n_fired > 0:
+                n = min(CHUNK, layout.segment_n[g] - offset)
+                found = collect(spikes.ids[slot], scratch.spiked[:n], first + offset, found)
     spikes.n_fired[slot, part] = found - layout.list_first[part]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def update_chunk(
-    layout, cells, parameters, buffer, drives, drive, threshold, spiked, r, g, offset, t, learning
-):
-    """Step t of up to CHUNK neurons of one population."""
-    n = drive.size
+def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offset, t, learning):
+    """Step t of up to CHUNK neurons of one population; returns the number of spikes."""
+    n = min(CHUNK, layout.segment_n[g] - offset)
+    drive, threshold, spiked = scratch.drive[:n], scratch.threshold[:n], scratch.spiked[:n]
     p = layout.segment_pop[g]
     low = layout.segment_first[g] + offset - layout.pop_first[p]  # index within the population
     a = layout.segment_first[g] + offset - layout.n_sources  # index of the state
@@ -169,21 +168,23 @@ def update_chunk(
     value = parameters.value
     slots = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * 2
     slots += layout.segment_local[g] + offset
-    drive[:] = value[DRIVE, column:end]
+    copy(drive, value[DRIVE, column:end])
     for c in range(drives.current_pop.size):
         if drives.current_pop[c] == p:
             current_input(drive, drives, c, low, t, value[P_V0, column:end])
     for d in range(drives.poisson_pop.size):
         if drives.poisson_pop[d] == p:
             at = slots + drives.poisson_channel[d] * layout.range_size[r]
-            poisson_input(buffer[at : at + n], drives, d, low, t)
+            poisson_input(
+                buffer[at : at + n], scratch.draw[:n], scratch.top[:n], scratch.count[:n], drives, d, low, t
+            )
     for c in range(parameters.channels[p]):
         at = slots + c * layout.range_size[r]
         receive(
             cells.current[c, a:b], drive, buffer[at : at + n],
             value[P_VC + c, column:end], value[P_CC + c, column:end],
         )  # fmt: skip
-    threshold[:] = value[THRESHOLD, column:end]
+    copy(threshold, value[THRESHOLD, column:end])
     if parameters.adaptive[p] != 0:
         if learning:
             decay_theta(cells.theta[a:b], value[P_THETA, column:end])
@@ -193,12 +194,13 @@ def update_chunk(
         cells.potential[a:b], cells.carry[a:b], cells.refractory[a:b], drive, threshold,
         value[P_LEAK, column:end],
     )  # fmt: skip
-    fire(
+    n_fired = fire(
         cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
         parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
     )  # fmt: skip
     if learning and parameters.adaptive[p] != 0:
         raise_theta(cells.theta[a:b], spiked, value[THETA_PLUS, column:end])
+    return n_fired
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -140,10 +140,11 @@ class Drives(NamedTuple):
     poisson_start: np.ndarray  # int64[n_d]
     poisson_stop: np.ndarray  # int64[n_d]
     row_base: np.ndarray  # int64[n_d]
-    row: np.ndarray  # int64[...]  row of cdf for each target neuron
-    cdf_length: np.ndarray  # int64[n_rows]
-    cdf_base: np.ndarray  # int64[n_rows]
-    cdf: np.ndarray  # float64[...]  P(count <= j)
+    row: np.ndarray  # int64[...]  row of cuts for each target neuron
+    shared: np.ndarray  # int64[n_d]  1 where all target neurons have the same row
+    cut_n: np.ndarray  # int64[n_rows]
+    cut_base: np.ndarray  # int64[n_rows]
+    cut: np.ndarray  # uint64[...]  P(count <= j) times 2**53, rounded up; only those below 2**53
     current_pop: np.ndarray  # int64[n_c]
     current_base: np.ndarray  # int64[n_c]
     current_n: np.ndarray  # int64[n_c]  number of times
@@ -169,3 +170,23 @@ class Recorder(NamedTuple):
     width: np.ndarray  # int64[n_p]
     frame: np.ndarray  # F[...]
     rest: np.ndarray  # F[N]  resting potential, added to the stored potential
+
+
+class Scratch(NamedTuple):
+    """Working memory of one thread, CHUNK elements each."""
+
+    drive: np.ndarray  # F  change of the potential in this step
+    threshold: np.ndarray  # F
+    spiked: np.ndarray  # uint8
+    draw: np.ndarray  # uint64  random bits
+    top: np.ndarray  # uint32  their upper half
+    count: np.ndarray  # uint32  Poisson counts
+
+
+class Queue(NamedTuple):
+    """Spikes that wait for delivery; working memory of one thread.  All int64[QUEUE]."""
+
+    entry: np.ndarray  # first entry of the row that arrives within the window
+    n_delays: np.ndarray  # number of entries
+    base: np.ndarray  # where their synapses are counted from
+    at: np.ndarray  # where the first entry's arrivals lie in the buffer

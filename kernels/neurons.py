@@ -6,7 +6,7 @@ For every neuron, with u = v - v_rest and arrivals a_c of this step (c = exc, in
     u     <- u + u P_LEAK + DRIVE + sum_c P_VC[c] i_c  unless refractory;  P_LEAK = P_VV - 1
     i_c   <- i_c P_CC[c]
     theta <- theta P_THETA
-    spike    u >= THRESHOLD + theta, unless refractory; then u <- RESET, or u - (threshold - RESET)
+    spike    u >= THRESHOLD + theta, unless refractory; then u <- RESET, or RESET + (u - threshold)
 
 A delta synapse is a current without memory: P_VC = P_VV, P_CC = 0.
 What rounding takes from u is carried to the next step (Kahan 1965): steps far smaller than u add up
@@ -61,21 +61,33 @@ def integrate(potential, carry, refractory, drive, threshold, p_leak):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def fire(potential, refractory, spiked, threshold, reset, refractory_steps, subtract):
-    """Test the threshold, reset.
+    """Test the threshold, reset; returns the number of spikes.
 
     potential   F[n]      changed  mV, relative to rest
     refractory  int32[n]  changed  steps left
-    spiked      int64[n]  written  1 where a spike was emitted
+    spiked      uint8[n]  written  1 where a spike was emitted
+    Nearly always nothing fires: the first loop finds out, with vector instructions.
     """
+    total = 0
     for k in range(potential.size):
-        held = refractory[k] > 0
-        after = potential[k]
-        fires = (after >= threshold[k]) & (not held)
-        resetted = after - (threshold[k] - reset[k]) if subtract else reset[k]
-        potential[k] = resetted if fires else after
-        left = refractory[k] - np.int32(1) if held else np.int32(0)
-        refractory[k] = refractory_steps[k] if fires else left
-        spiked[k] = np.int64(fires)
+        fires = np.uint8(potential[k] >= threshold[k]) & np.uint8(refractory[k] <= 0)
+        spiked[k] = fires
+        total += np.int64(fires)
+        refractory[k] = max(refractory[k] - np.int32(1), np.int32(0))
+    if total > 0:
+        for k in range(potential.size):
+            if spiked[k] != 0:
+                over = potential[k] - threshold[k]
+                potential[k] = reset[k] + over if subtract else reset[k]
+                refractory[k] = refractory_steps[k]
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def copy(to, values):
+    """to <- values.   to  F[n]  written"""
+    for k in range(to.size):
+        to[k] = values[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -96,9 +108,10 @@ def raise_theta(theta, spiked, theta_plus):
 def collect(ids, spiked, first_unit, found):
     """Write the units that spiked, ascending, to ids[found:]; returns the new count.
 
-    ids  int32[>= found + n]  written
+    ids  int32[>= found + number of spikes]  written
     """
     for k in range(spiked.size):
-        ids[found] = first_unit + k
-        found += spiked[k]
+        if spiked[k] != 0:
+            ids[found] = first_unit + k
+            found += 1
     return found

@@ -6,6 +6,8 @@ from numba import njit
 from snnsim.kernels.random import subkey, uniform01
 
 RATE, LATENCY, DELTA, EVENTS = 0, 1, 2, 3
+_MOST_CUTS = 32  # more are found faster by bisection
+_TIE = 1 << 16
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -76,28 +78,74 @@ def emit_events(ids, found, sources, p, first_unit, low, n, t):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def poisson_input(arrived, drives, d, low, t):
+def poisson_input(arrived, draw, top, count, drives, d, low, t):
     """Add the weighted Poisson counts of drive d to the neurons low, low + 1, ... of its target.
 
-    arrived  F[n]  changed
-    The count is the number of cdf entries <= u: inversion, exact to the 53 bits of u.
+    arrived           F[n]                            changed
+    draw, top, count  uint64[n], uint32[n], uint32[n]  written
+    The count is the number of cuts <= u, where u is a random number of 53 bits: inversion of the
+    distribution, exact to those bits.
     """
     if t < drives.poisson_start[d] or t >= drives.poisson_stop[d]:
         return
     key = subkey(drives.poisson_key[d], t)
-    weight = drives.poisson_weight[d]
+    first = drives.row_base[d] + low
     for k in range(arrived.size):
-        u = uniform01(key, low + k)
-        row = drives.row[drives.row_base[d] + low + k]
-        base = drives.cdf_base[row]
-        left, right = 0, drives.cdf_length[row]
-        while left < right:
-            middle = (left + right) // 2
-            if drives.cdf[base + middle] <= u:
-                left = middle + 1
-            else:
-                right = middle
-        arrived[k] += weight * left
+        draw[k] = subkey(key, low + k)
+    if drives.shared[d] != 0:
+        base = drives.cut_base[drives.row[first]]
+        count_shared(count, draw, top, drives.cut[base : base + drives.cut_n[drives.row[first]]])
+    else:
+        for k in range(arrived.size):
+            base = drives.cut_base[drives.row[first + k]]
+            count[k] = count_one(draw[k], drives.cut[base : base + drives.cut_n[drives.row[first + k]]])
+    weight = arrived.dtype.type(drives.poisson_weight[d])
+    for k in range(arrived.size):
+        arrived[k] += weight * arrived.dtype.type(count[k])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def count_one(draw, cut):
+    """Number of cuts <= the 53 upper bits of draw; cut uint64[...] ascending."""
+    u = draw >> np.uint64(11)
+    left, right = 0, cut.size
+    while left < right:
+        middle = (left + right) // 2
+        if cut[middle] <= u:
+            left = middle + 1
+        else:
+            right = middle
+    return left
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def count_shared(count, draw, top, cut):
+    """count_one for many draws, by comparing their upper 32 bits first.
+
+    count  uint32[n]  written;   top  uint32[n]  written
+    Cuts are compared with all draws at once, with vector instructions, as far as the largest draw reaches.
+    In the rare case that the upper bits of a draw and of a cut are the same (counted in the upper half of
+    `count`), all draws are looked up one by one.
+    """
+    highest = np.uint32(0)
+    for k in range(draw.size):
+        bits = np.uint32(draw[k] >> np.uint64(32))
+        top[k] = bits
+        count[k] = np.uint32(0)
+        highest = max(highest, bits)
+    for j in range(min(cut.size, _MOST_CUTS)):
+        high = np.uint32(cut[j] >> np.uint64(21))
+        if high > highest:
+            break
+        for k in range(draw.size):
+            above = np.uint32(1) if top[k] > high else np.uint32(0)
+            count[k] += np.uint32(_TIE) if top[k] == high else above
+    largest = np.uint32(0)
+    for k in range(draw.size):
+        largest = max(largest, count[k])
+    if largest >= _MOST_CUTS:
+        for k in range(draw.size):
+            count[k] = count_one(draw[k], cut)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

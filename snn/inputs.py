@@ -177,6 +177,12 @@ def poisson_cdf(mean: float) -> np.ndarray:
     return np.append(np.minimum(cdf[: end - 1], 1.0), 1.0)
 
 
+def cuts_of(cdf: np.ndarray) -> np.ndarray:
+    """uint64[...]: a count exceeds j where 53 random bits, as a whole number, reach cut j."""
+    scaled = np.ceil(cdf * 2.0**53)
+    return scaled[scaled < 2.0**53].astype(np.uint64)
+
+
 def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Drives:
     """All stimuli that act on neurons directly."""
     poisson = [(name, s) for name, s in network.stimuli.items() if isinstance(s, PoissonDrive)]
@@ -192,7 +198,8 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
         row_base.append(sum(map(len, rows)))
         rows.append(which.ravel() + len(tables))
         tables += [poisson_cdf(float(m)) for m in distinct]
-    lengths = np.array([t.size for t in tables], dtype=np.int64)
+    cuts = [cuts_of(table) for table in tables]
+    cut_n = np.array([c.size for c in cuts], dtype=np.int64)
     steps = [to_step_array(s.times_ms, dt_ms, f"stimuli.{name}.times_ms") for name, s in currents]
     values = [np.atleast_2d(s.amplitude_pa.T).T for _, s in currents]
     sizes = np.array([v.size for v in values], dtype=np.int64)
@@ -208,9 +215,10 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
         poisson_stop=_ints([high for _, high in windows]),
         row_base=_ints(row_base),
         row=_join(rows, np.int64),
-        cdf_length=lengths,
-        cdf_base=np.cumsum(lengths) - lengths,
-        cdf=_join(tables, np.float64),
+        shared=_ints([int(np.unique(which).size == 1) for which in rows]),
+        cut_n=cut_n,
+        cut_base=np.cumsum(cut_n) - cut_n,
+        cut=_join(cuts, np.uint64),
         current_pop=_ints([units.names.index(s.target) for _, s in currents]),
         current_base=np.cumsum(counts) - counts,
         current_n=counts,

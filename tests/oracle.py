@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.kernels import delivery as dl
 from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
@@ -23,7 +24,9 @@ from snnsim.kernels.layout import (
     Drives,
     Layout,
     Plastic,
+    Queue,
     Recorder,
+    Scratch,
     Sources,
     Spikes,
     Static,
@@ -88,7 +91,7 @@ def fire(
     reset: Array,
     refractory_steps: Array,
     subtract: bool,
-) -> None:
+) -> int:
     for k in range(len(potential)):
         spiked[k] = 0
         if refractory[k] > 0:
@@ -98,7 +101,12 @@ def fire(
         if potential[k] >= threshold[k]:
             spiked[k] = 1
             refractory[k] = refractory_steps[k]
-            potential[k] = potential[k] - (threshold[k] - reset[k]) if subtract else reset[k]
+            potential[k] = reset[k] + (potential[k] - threshold[k]) if subtract else reset[k]
+    return int(spiked.sum())
+
+
+def copy(to: Array, values: Array) -> None:
+    to[:] = values
 
 
 def decay_theta(theta: Array, p_theta: Array) -> None:
@@ -113,10 +121,9 @@ def raise_theta(theta: Array, spiked: Array, theta_plus: Array) -> None:
 
 
 def collect(ids: Array, spiked: Array, first_unit: int, found: int) -> int:
-    """A kernel also writes units that did not spike, to the place that the next one takes."""
     for k in range(len(spiked)):
-        ids[found] = first_unit + k
         if spiked[k]:
+            ids[found] = first_unit + k
             found += 1
     return found
 
@@ -126,11 +133,13 @@ def collect(ids: Array, spiked: Array, first_unit: int, found: int) -> int:
 
 def deliver(
     buffer: Array,
+    queue: Queue,
     layout: Layout,
     spikes: Spikes,
     static: Static,
     r: int,
-    step: int,
+    step_low: int,
+    step_high: int,
     list_low: int,
     list_high: int,
     arrive_low: int,
@@ -138,15 +147,34 @@ def deliver(
 ) -> None:
     rows = static.rows
     width = 2 * int(layout.range_size[r])
-    for unit in _fired(layout, spikes, step, range(list_low, list_high)):
-        b = int(static.bundle[unit])
-        if b < 0:
-            continue
-        for delay in range(int(rows.delay_low[b]), int(rows.delay_high[b]) + 1):
-            if arrive_low <= step + delay <= arrive_high:
-                at = int(layout.buffer_base[r]) + (step + delay) % layout.block * width
-                for s in _entry(rows, b, r, unit - int(rows.first_unit[b]), delay):
-                    buffer[at + int(rows.target[s])] += rows.weight[s]
+    waiting = 0
+    for step in range(step_low, step_high):
+        for unit in _fired(layout, spikes, step, range(list_low, list_high)):
+            b = int(static.bundle[unit])
+            delays = range(int(rows.delay_low[b]), int(rows.delay_high[b]) + 1) if b >= 0 else ()
+            due = [delay for delay in delays if arrive_low <= step + delay <= arrive_high]
+            if not due:
+                continue
+            queue.entry[waiting] = _entry_number(rows, b, r, unit - int(rows.first_unit[b]), due[0])
+            queue.n_delays[waiting] = len(due)
+            queue.base[waiting] = rows.base[b, r]
+            queue.at[waiting] = int(layout.buffer_base[r]) + (step + due[0]) % layout.block * width
+            waiting += 1
+            if waiting == len(queue.entry):
+                add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
+                waiting = 0
+    add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
+
+
+def add_queued(
+    buffer: Array, queue: Queue, start: Array, target: Array, weight: Array, waiting: int, stride: int
+) -> None:
+    for i in range(waiting):
+        for d in range(int(queue.n_delays[i])):
+            entry = int(queue.entry[i]) + d
+            for s in range(int(start[entry]), int(start[entry + 1])):
+                at = int(queue.base[i]) + s
+                buffer[int(queue.at[i]) + d * stride + int(target[at])] += weight[at]
 
 
 def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]:
@@ -159,12 +187,16 @@ def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]
     return found
 
 
-def _entry(rows: Any, b: int, r: int, row: int, delay: int) -> range:
-    """Synapses of one source with one delay."""
+def _entry_number(rows: Any, b: int, r: int, row: int, delay: int) -> int:
+    """Entry of one source with one delay, counted through all of rows.start."""
     n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
     at = int(rows.table[b]) + r * (int(rows.n_rows[b]) * n_delays + 1)
-    at += row * n_delays + delay - int(rows.delay_low[b])
-    base = int(rows.base[b, r])
+    return at + row * n_delays + delay - int(rows.delay_low[b])
+
+
+def _entry(rows: Any, b: int, r: int, row: int, delay: int) -> range:
+    """Synapses of one source with one delay."""
+    at, base = _entry_number(rows, b, r, row, delay), int(rows.base[b, r])
     return range(base + int(rows.start[at]), base + int(rows.start[at + 1]))
 
 
@@ -363,16 +395,33 @@ def emit_events(
     return found
 
 
-def poisson_input(arrived: Array, drives: Drives, d: int, low: int, t: int) -> None:
+def poisson_input(
+    arrived: Array, draw: Array, top: Array, count: Array, drives: Drives, d: int, low: int, t: int
+) -> None:
     if not drives.poisson_start[d] <= t < drives.poisson_stop[d]:
         return
     key = subkey(drives.poisson_key[d], t)
+    shared = bool(drives.shared[d])
+    weight = arrived.dtype.type(drives.poisson_weight[d])
     for k in range(len(arrived)):
         row = int(drives.row[int(drives.row_base[d]) + low + k])
-        base = int(drives.cdf_base[row])
-        u = uniform01(key, low + k)
-        count = sum(1 for p in drives.cdf[base : base + int(drives.cdf_length[row])] if p <= u)
-        arrived[k] = float(arrived[k]) + float(drives.poisson_weight[d]) * count
+        base = int(drives.cut_base[row])
+        cut = drives.cut[base : base + int(drives.cut_n[row])]
+        draw[k] = subkey(key, low + k)
+        if shared:
+            top[k] = int(draw[k]) >> 32
+        count[k] = count_one(draw[k], cut)
+        arrived[k] = arrived[k] + weight * arrived.dtype.type(count[k])
+
+
+def count_one(draw: Any, cut: Array) -> int:
+    return sum(1 for c in cut if int(c) <= int(draw) >> 11)
+
+
+def count_shared(count: Array, draw: Array, top: Array, cut: Array) -> None:
+    for k in range(len(draw)):
+        top[k] = int(draw[k]) >> 32
+        count[k] = count_one(draw[k], cut)
 
 
 def current_input(drive: Array, drives: Drives, c: int, low: int, t: int, p_v0: Array) -> None:
@@ -409,26 +458,23 @@ def advance(
 ) -> int:
     """As one thread: tid = 0, n_threads = 1."""
     ranges, levels = range(layout.n_ranges), range(layout.n_levels)
-    drive, threshold = np.empty((2, n.CHUNK), cells.potential.dtype)
-    spiked = np.empty(n.CHUNK, np.int64)
+    scratch, queue = new_scratch(cells.potential.dtype), new_queue()
     written = 0
     for t in range(begin, end):
         for r in ranges:
             sample(recorder, layout, cells, r, begin, t)
-            _receive_earlier(layout, spikes, static, plastic, r, t, learning)
+            _receive_earlier(queue, layout, spikes, static, plastic, r, t, learning)
             fire_sources(layout, spikes, sources, r, t)
         for level in levels:
             for r in ranges if level > 0 else ():
-                update_list(
-                    layout, cells, parameters, spikes, drives, drive, threshold, spiked, r, level, t, learning
-                )
+                update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             for r in ranges if layout.immediate[level] else ():
-                deliver_within_block(layout, spikes, static, r, level, t, t)
+                deliver_within_block(queue, layout, spikes, static, r, level, t, t)
                 arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         for r in ranges:
             for level in levels:
                 if not layout.immediate[level]:
-                    deliver_within_block(layout, spikes, static, r, level, t, t + 1)
+                    deliver_within_block(queue, layout, spikes, static, r, level, t, t + 1)
                 if level > 0:
                     post_spikes(layout, spikes, plastic, r, level, t, learning)
         record(recorder, layout, spikes, t)
@@ -439,12 +485,20 @@ def advance(
 
 
 def _receive_earlier(
-    layout: Layout, spikes: Spikes, static: Static, plastic: Plastic, r: int, t: int, learning: bool
+    queue: Queue,
+    layout: Layout,
+    spikes: Spikes,
+    static: Static,
+    plastic: Plastic,
+    r: int,
+    t: int,
+    learning: bool,
 ) -> None:
     """What spikes of earlier steps bring to range r."""
     n_lists, last = layout.n_levels * layout.n_ranges, t + layout.block - 1
-    for s in range(max(0, t - int(static.longest)), t) if t % layout.block == 0 else ():
-        deliver(spikes.buffer, layout, spikes, static, r, s, 0, n_lists, t, last)
+    if t % layout.block == 0:
+        earlier = max(0, t - int(static.longest)), t
+        deliver(spikes.buffer, queue, layout, spikes, static, r, *earlier, 0, n_lists, t, last)
     for q in range(len(plastic.rule)):
         every = plastic.rule[q, pl.NORMALISE_EVERY]
         if learning and every > 0 and t % every == 0:
@@ -453,11 +507,12 @@ def _receive_earlier(
 
 
 def deliver_within_block(
-    layout: Layout, spikes: Spikes, static: Static, r: int, level: int, t: int, arrive_low: int
+    queue: Queue, layout: Layout, spikes: Spikes, static: Static, r: int, level: int, t: int, arrive_low: int
 ) -> None:
     last = (t // layout.block + 1) * layout.block - 1
     lists = level * layout.n_ranges, (level + 1) * layout.n_ranges
-    deliver(spikes.buffer, layout, spikes, static, r, t, *lists, arrive_low, last)
+    if arrive_low <= last:
+        deliver(spikes.buffer, queue, layout, spikes, static, r, t, t + 1, *lists, arrive_low, last)
 
 
 def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: int) -> None:
@@ -470,15 +525,24 @@ def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: in
     spikes.n_fired[slot, r] = found - first
 
 
+def new_scratch(dtype: Any) -> Scratch:
+    """Not a twin: the working memory that `advance` takes."""
+    kinds = (dtype, dtype, np.uint8, np.uint64, np.uint32, np.uint32)
+    return Scratch(*(np.zeros(n.CHUNK, kind) for kind in kinds))
+
+
+def new_queue() -> Queue:
+    """Not a twin: the working memory of delivery."""
+    return Queue(*np.zeros((4, dl.QUEUE), np.int64))
+
+
 def update_list(
     layout: Layout,
     cells: Cells,
     parameters: CellParameters,
     spikes: Spikes,
     drives: Drives,
-    drive: Array,
-    threshold: Array,
-    spiked: Array,
+    scratch: Scratch,
     r: int,
     level: int,
     t: int,
@@ -490,11 +554,9 @@ def update_list(
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
         for offset in range(0, int(layout.segment_n[g]), n.CHUNK):
             m = min(n.CHUNK, int(layout.segment_n[g]) - offset)
-            update_chunk(
-                layout, cells, parameters, spikes.buffer, drives, drive[:m], threshold[:m], spiked[:m],
-                r, g, offset, t, learning,
-            )  # fmt: skip
-            found = collect(spikes.ids[slot], spiked[:m], int(layout.segment_first[g]) + offset, found)
+            update_chunk(layout, cells, parameters, spikes.buffer, drives, scratch, r, g, offset, t, learning)
+            unit = int(layout.segment_first[g]) + offset
+            found = collect(spikes.ids[slot], scratch.spiked[:m], unit, found)
     spikes.n_fired[slot, part] = found - first
 
 
@@ -504,16 +566,15 @@ def update_chunk(
     parameters: CellParameters,
     buffer: Array,
     drives: Drives,
-    drive: Array,
-    threshold: Array,
-    spiked: Array,
+    scratch: Scratch,
     r: int,
     g: int,
     offset: int,
     t: int,
     learning: bool,
-) -> None:
-    m, p = len(drive), int(layout.segment_pop[g])
+) -> int:
+    m, p = min(n.CHUNK, int(layout.segment_n[g]) - offset), int(layout.segment_pop[g])
+    drive, threshold, spiked, *random = (part[:m] for part in scratch)
     unit = int(layout.segment_first[g]) + offset
     low, a = unit - int(layout.pop_first[p]), unit - layout.n_sources
     column = int(parameters.column[p]) + (0 if parameters.shared[p] else low)
@@ -527,7 +588,7 @@ def update_chunk(
     for c in np.flatnonzero(drives.current_pop == p):
         current_input(drive, drives, int(c), low, t, value[n.P_V0])
     for d in np.flatnonzero(drives.poisson_pop == p):
-        poisson_input(arrived[int(drives.poisson_channel[d])], drives, int(d), low, t)
+        poisson_input(arrived[int(drives.poisson_channel[d])], *random, drives, int(d), low, t)
     for c in range(int(parameters.channels[p])):
         receive(cells.current[c, a : a + m], drive, arrived[c], value[n.P_VC + c], value[n.P_CC + c])
     threshold[:] = value[n.THRESHOLD]
@@ -539,9 +600,10 @@ def update_chunk(
     here, left = cells.potential[a : a + m], cells.refractory[a : a + m]
     t_ref = parameters.refractory_steps[column : column + m]
     integrate(here, cells.carry[a : a + m], left, drive, threshold, value[n.P_LEAK])
-    fire(here, left, spiked, threshold, value[n.RESET], t_ref, bool(parameters.subtract[p]))
+    n_fired = fire(here, left, spiked, threshold, value[n.RESET], t_ref, bool(parameters.subtract[p]))
     if adapts and learning:
         raise_theta(theta, spiked, value[n.THETA_PLUS])
+    return n_fired
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:

@@ -131,7 +131,7 @@ def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
     refractory[: n // 2] = 0
     exact = rng.random(n) < 0.2  # exactly at the threshold
     potential[exact], p_leak[exact], drive[exact], carry[exact] = threshold[exact], 0, 0, 0
-    spiked = rng.integers(-5, 5, n)
+    spiked = rng.integers(0, 5, n).astype(np.uint8)
     assert_twins("integrate", potential, carry, refractory, drive, threshold, p_leak)
     assert_twins("fire", potential, refractory, spiked, threshold, reset, t_ref, subtract)
 
@@ -141,12 +141,47 @@ def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
 def test_theta_and_collect(n: int, dtype: Any) -> None:
     rng = np.random.default_rng(n + 2)
     theta, factor, plus = rng.normal(size=(3, n)).astype(dtype)
-    spiked = rng.integers(0, 2, n)
+    spiked = rng.integers(0, 2, n).astype(np.uint8)
     assert_twins("decay_theta", theta, factor)
+    assert_twins("copy", theta.copy(), plus)
     assert_twins("raise_theta", theta, spiked, plus)
-    for pattern in (spiked, np.zeros(n, np.int64), np.ones(n, np.int64)):
+    for pattern in (spiked, np.zeros(n, np.uint8), np.ones(n, np.uint8)):
         ids = np.full(n + 9, -1, np.int32)
         assert assert_twins("collect", ids, pattern, 100, 5) == 5 + pattern.sum()
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("n_cuts", [0, 1, 12, 32, 33, 200])
+def test_counts(n: int, n_cuts: int) -> None:
+    """Also where the upper bits of draws and cuts tie, and the lower ones decide."""
+    rng = np.random.default_rng(n + n_cuts)
+    cut = np.sort(rng.integers(0, 2**53, n_cuts).astype(np.uint64))
+    draw = rng.integers(0, 2**64, n, dtype=np.uint64)
+    near = rng.random(n) < 0.2
+    if n_cuts and near.any():
+        draw[near] = (rng.choice(cut, near.sum()) << np.uint64(11)) + rng.integers(0, 2, near.sum()).astype(
+            np.uint64
+        )
+        draw[near] -= rng.integers(0, 2, near.sum()).astype(np.uint64)
+    assert_twins("count_shared", np.zeros(n, np.uint32), draw, np.zeros(n, np.uint32), cut)
+    for one in draw[:20]:
+        assert_twins("count_one", one, cut)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("waiting", [0, 1, 5, 13, delivery.QUEUE])
+def test_add_queued(waiting: int, dtype: Any) -> None:
+    rng = np.random.default_rng(waiting)
+    start = np.concatenate([[0], np.cumsum(rng.integers(0, 4, 300))]).astype(np.uint32)
+    n, stride, n_delays = int(start[-1]), 50, rng.integers(1, 9, delivery.QUEUE)
+    target = rng.integers(0, stride, n + 7).astype(np.uint16)
+    weight = rng.normal(size=n + 7).astype(dtype)
+    queue = oracle.new_queue()
+    queue.n_delays[:], queue.base[:] = n_delays, rng.integers(0, 8, delivery.QUEUE)
+    queue.entry[:] = rng.integers(0, 300 - n_delays)
+    queue.at[:] = rng.integers(0, 3, delivery.QUEUE) * stride
+    buffer = rng.normal(size=stride * 12).astype(dtype)
+    assert_twins("add_queued", buffer, queue, start, target, weight, waiting, stride)
 
 
 # --- plasticity: numbers
@@ -247,28 +282,28 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
     layout, buffer, spikes, plastic = p.layout, p.spikes.buffer, p.spikes, p.plastic
     n_lists, m = layout.n_levels * layout.n_ranges, neurons.CHUNK
     recorder = small_recorder(sim, 60)
-    work = (np.zeros(m, p.cells.potential.dtype), np.zeros(m, p.cells.potential.dtype), np.zeros(m, np.int64))
+    work, queue = oracle.new_scratch(p.cells.potential.dtype), oracle.new_queue()
     for r in range(layout.n_ranges):
         for low in range(t, t + layout.block):
             window = low, (low // layout.block + 1) * layout.block - 1
-            assert_twins("deliver", buffer, layout, spikes, p.static, r, t - 1, 0, n_lists, *window)
+            steps = max(0, t - p.static.longest), t
+            assert_twins("deliver", buffer, queue, layout, spikes, p.static, r, *steps, 0, n_lists, *window)
         assert_twins("sample", recorder, layout, p.cells, r, t - 3, t)
         assert_twins("fire_sources", layout, spikes, p.sources, r, t)
         for level in range(layout.n_levels):
-            at = (layout, spikes, p.static, r, level, t - 1)
+            at = (queue, layout, spikes, p.static, r, level, t - 1)
             assert_twins("deliver_within_block", *at, t - 1)
             assert_twins("arrivals", buffer, layout, spikes, plastic, r, t, True, level - 1)
             if level > 0:
-                state = (layout, p.cells, p.parameters, spikes, p.drives, *work, r, level, t)
+                state = (layout, p.cells, p.parameters, spikes, p.drives, work, r, level, t)
                 assert_twins("update_list", *state, True)
                 assert_twins("update_list", *state, False)
                 assert_twins("post_spikes", layout, spikes, plastic, r, level, t - 1, True)
         for g in range(
             int(layout.segment_ptr[layout.n_ranges + r]), int(layout.segment_ptr[layout.n_ranges + r + 1])
         ):
-            part = tuple(x[: int(min(m, layout.segment_n[g]))] for x in work)
             assert_twins(
-                "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, *part, r, g, 0, t, True
+                "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, work, r, g, 0, t, True
             )
         for q in range(len(plastic.rule)):
             assert_twins("normalise", plastic, q, r)
@@ -290,7 +325,9 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
     for d in range(len(p.drives.poisson_pop)):
         size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
         low = int(rng.integers(size))
-        assert_twins("poisson_input", rng.normal(size=size - low).astype(dtype), p.drives, d, low, t)
+        n = min(size - low, m)
+        random = (np.zeros(n, np.uint64), np.zeros(n, np.uint32), np.zeros(n, np.uint32))
+        assert_twins("poisson_input", rng.normal(size=n).astype(dtype), *random, p.drives, d, low, t)
     for c in range(len(p.drives.current_pop)):
         size = p.units.size[p.units.names[p.drives.current_pop[c]]]
         low = int(rng.integers(size))
