@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 
 ARRIVED = 0
 GENERATION = 16  # on another cache line than ARRIVED
+ABORT = 24  # set when a thread will never come
 SYNC_WORDS = 32
 _SPINS = 2000
 
@@ -51,7 +52,7 @@ def _atomic_load(typing_context, array, index):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def wait_for_all(sync, n_threads):
-    """Return when n_threads threads have called this.
+    """Return when n_threads threads have called this, or when sync[ABORT] is set.
 
     sync  int64[SYNC_WORDS]  changed  zeros before the first call, then left to the barrier
     """
@@ -63,7 +64,7 @@ def wait_for_all(sync, n_threads):
         _atomic_add(sync, GENERATION, np.int64(1))
         return
     spins = 0
-    while _atomic_load(sync, GENERATION) == generation:
+    while _atomic_load(sync, GENERATION) == generation and _atomic_load(sync, ABORT) == 0:
         spins += 1
         if spins > _SPINS:
             _give_core_away()

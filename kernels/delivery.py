@@ -47,25 +47,22 @@ def deliver(
             first = layout.list_first[part]
             for k in range(first, first + spikes.n_fired[slot, part]):
                 unit = spikes.ids[slot, k]
-                b = static.bundle[unit]
-                if b < 0:
-                    continue
-                low = max(arrive_low - step, rows.delay_low[b])
-                high = min(arrive_high - step, rows.delay_high[b])
-                if low > high:
-                    continue
-                n_delays = rows.delay_high[b] - rows.delay_low[b] + 1
-                entry = rows.table[b] + r * (rows.n_rows[b] * n_delays + 1)
-                queue.entry[waiting] = (
-                    entry + (unit - rows.first_unit[b]) * n_delays + low - rows.delay_low[b]
-                )
-                queue.n_delays[waiting] = high - low + 1
-                queue.base[waiting] = rows.base[b, r]
-                queue.at[waiting] = layout.buffer_base[r] + (step + low - block_start) * stride
-                waiting += 1
-                if waiting == QUEUE:
-                    add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, stride)
-                    waiting = 0
+                b = np.int64(static.bundle[unit])
+                while b >= 0:
+                    low = max(arrive_low - step, rows.delay_low[b])
+                    high = min(arrive_high - step, rows.delay_high[b])
+                    if low <= high:
+                        n_delays = rows.delay_high[b] - rows.delay_low[b] + 1
+                        row = (unit - rows.first_unit[b]) * n_delays + low - rows.delay_low[b]
+                        queue.entry[waiting] = rows.table[b] + r * (rows.n_rows[b] * n_delays + 1) + row
+                        queue.n_delays[waiting] = high - low + 1
+                        queue.base[waiting] = rows.base[b, r]
+                        queue.at[waiting] = layout.buffer_base[r] + (step + low - block_start) * stride
+                        waiting += 1
+                        if waiting == QUEUE:
+                            add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, stride)
+                            waiting = 0
+                    b = static.following[b]
     add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, stride)
 
 

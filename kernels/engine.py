@@ -176,7 +176,7 @@ def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offse
         if drives.poisson_pop[d] == p:
             at = slots + drives.poisson_channel[d] * layout.range_size[r]
             poisson_input(
-                buffer[at : at + n], scratch.draw[:n], scratch.top[:n], scratch.count[:n], drives, d, low, t
+                buffer[at : at + n], scratch.draw[:n], scratch.top[:n], scratch.counts[:n], drives, d, low, t
             )
     for c in range(parameters.channels[p]):
         at = slots + c * layout.range_size[r]

@@ -81,7 +81,8 @@ class Static(NamedTuple):
     """Bundles whose weights never change."""
 
     rows: Rows
-    bundle: np.ndarray  # int32[n_units]  bundle of each unit, -1 for none
+    bundle: np.ndarray  # int32[n_units]  first bundle of each unit, -1 for none
+    following: np.ndarray  # int64[n_bundles]  next bundle of the same source, -1 for none
     longest: int  # longest delay in steps, 0 without synapses
 
 
@@ -180,7 +181,7 @@ class Scratch(NamedTuple):
     spiked: np.ndarray  # uint8
     draw: np.ndarray  # uint64  random bits
     top: np.ndarray  # uint32  their upper half
-    count: np.ndarray  # uint32  Poisson counts
+    counts: np.ndarray  # uint32  Poisson counts
 
 
 class Queue(NamedTuple):

@@ -15,6 +15,8 @@ from snnsim.errors import ConfigError
 from snnsim.fields import number
 from snnsim.spec import Spec
 
+LEAST_PROBABILITY = 1e-9  # that the bounds must leave: about what lies beyond 6 standard deviations
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Distribution(Spec):
@@ -46,6 +48,13 @@ class Uniform(Distribution):
             raise ConfigError(
                 "high must be above low", where=f"{where}.high", got=self.high, expected=f"> {self.low:g}"
             )
+        if not math.isfinite(self.high - self.low):
+            raise ConfigError(
+                "the width is not a finite number",
+                where=f"{where}.high",
+                got=self.high,
+                expected="a finite high - low",
+            )
 
     def support(self) -> tuple[float, float]:
         return self.low, self.high
@@ -67,18 +76,24 @@ class _Bounded(Distribution):
     def _bounds(self) -> tuple[float, float]:
         return (-math.inf if self.low is None else self.low, math.inf if self.high is None else self.high)
 
+    def _deviations(self, value: float) -> float:
+        """How many standard deviations a value lies above the centre, where the distribution is normal."""
+        return (value - self.mean) / self.std
+
     def check_together(self, where: str) -> None:
         low, high = self._bounds()
         if high <= low:
             raise ConfigError(
                 "high must be above low", where=f"{where}.high", got=high, expected=f"> {low:g}"
             )
-        if low > self.mean + 6 * self.std or high < self.mean - 6 * self.std:
+        left = _normal_between(self._deviations(low), self._deviations(high))
+        if left < LEAST_PROBABILITY:
             raise ConfigError(
                 "the bounds leave almost nothing of the distribution",
                 where=where,
-                got=f"{low:g} to {high:g}",
-                expected=f"an interval that meets mean +- 6 std = {self.mean:g} +- {6 * self.std:g}",
+                got=f"{low:g} to {high:g}, which has probability {left:.1g}",
+                expected=f"an interval of probability {LEAST_PROBABILITY:g} or more",
+                fix=f"give bounds that hold more of mean = {self.mean:g}, std = {self.std:g}",
             )
 
 
@@ -104,6 +119,29 @@ class LogNormal(_Bounded):
 
     KIND = "lognormal"
     mean: float = number(above=0.0, help="mean of the variable")
+    low: float | None = number(None, low=0.0, help="values below are drawn again")
+    high: float | None = number(None, above=0.0, help="values above are drawn again")
+
+    def check_together(self, where: str) -> None:
+        variance = self._log_variance()
+        if not 0.0 < variance < math.inf:
+            raise ConfigError(
+                "std is too far from the mean to compute with",
+                where=f"{where}.std",
+                got=self.std,
+                expected=f"1e-150 to 1e+150 times mean = {self.mean:g}",
+            )
+        super().check_together(where)
+
+    def _log_variance(self) -> float:
+        ratio = self.std / self.mean
+        return math.log1p(ratio * ratio)
+
+    def _deviations(self, value: float) -> float:
+        if value <= 0.0:
+            return -math.inf
+        variance = self._log_variance()
+        return (math.log(value) - math.log(self.mean) + 0.5 * variance) / math.sqrt(variance)
 
     def support(self) -> tuple[float, float]:
         low, high = self._bounds()
@@ -119,3 +157,19 @@ class LogNormal(_Bounded):
 DISTRIBUTIONS: tuple[type[Distribution], ...] = (Uniform, Normal, LogNormal)
 
 Values = float | list[float] | tuple[float, ...] | np.ndarray | Distribution
+
+
+def extent(value: Values) -> tuple[float, float]:
+    """Smallest and largest value that a parameter can have."""
+    if isinstance(value, Distribution):
+        return value.support()
+    found = np.asarray(value, dtype=np.float64)
+    return float(found.min()), float(found.max())
+
+
+def _normal_between(a: float, b: float) -> float:
+    """Probability that a standard normal variable lies in [a, b]."""
+    if a > 0.0:
+        a, b = -b, -a  # above the mean, differences of a function close to 1 tell nothing
+    root = math.sqrt(0.5)
+    return 0.5 * (math.erfc(-b * root) - math.erfc(-a * root))

@@ -128,7 +128,7 @@ class _Job:
 
     def checkpoint(self) -> None:
         """Save everything needed to go on from here."""
-        arrays, meta = self.simulator.checkpoint()
+        arrays, meta = self.simulator.checkpoint(copy=False)
         self.run.checkpoints.save(self.simulator.step, arrays, {**meta, "sim_s": self.sim_s})
 
     def save_end(self, stopped_by: str | None) -> None:

@@ -261,6 +261,13 @@ def _ints(items: list[int]) -> np.ndarray:
 
 
 def _join(parts: list[np.ndarray], dtype: type) -> np.ndarray:
-    if not parts:
+    """One flat array.  A single part that fits is taken as it is: an image table can be large.
+
+    It must be writable, because the kernels are compiled for such arrays.
+    """
+    flat = [np.ravel(part) for part in parts if part.size]
+    if not flat:
         return np.zeros(0, dtype=dtype)
-    return np.concatenate([np.ravel(p) for p in parts]).astype(dtype)
+    if len(flat) == 1:
+        return np.require(flat[0], dtype, ["C", "A", "W"])
+    return np.concatenate(flat, dtype=dtype)

@@ -78,6 +78,11 @@ class MemorySpikes:
         self._steps[name].append(steps)
         self._ids[name].append(ids)
 
+    def count(self, name: str) -> int:
+        """Spikes of one population so far."""
+        _check_known(name, self._steps)
+        return self._steps[name].n_rows
+
     def rows(self) -> dict[str, int]:
         """Spikes of each population so far."""
         return {name: values.n_rows for name, values in self._steps.items()}
@@ -108,6 +113,11 @@ class MemorySamples:
         _check_known(name, self._frames)
         self.probes[name].check(name, steps, frames, self._frames[name].n_rows)
         self._frames[name].append(frames)
+
+    def count(self, name: str) -> int:
+        """Frames of one probe so far."""
+        _check_known(name, self._frames)
+        return self._frames[name].n_rows
 
     def rows(self) -> dict[str, int]:
         """Frames of each probe so far."""

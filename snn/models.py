@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from snnsim.distributions import Values
+import numpy as np
+
+from snnsim.distributions import Distribution, Values, extent
 from snnsim.errors import ConfigError
 from snnsim.fields import choice, record, values
 from snnsim.spec import Spec
@@ -92,13 +94,44 @@ class Neuron(Spec):
                 fix=f'add v_reset_mv, which reset = "{self.reset}" needs',
                 code="config.missing_key",
             )
-        reset = 0.0 if self.v_reset_mv is None else self.v_reset_mv
-        if isinstance(reset, float) and isinstance(self.v_th_mv, float) and reset >= self.v_th_mv:
+        if self.v_reset_mv is None:
+            self._check_reset(0.0, "v_th_mv", where)
+        else:
+            self._check_reset(self.v_reset_mv, "v_reset_mv", where)
+
+    def _check_reset(self, reset: Values, blamed: str, where: str) -> None:
+        """The reset of every neuron lies below its threshold; drawn values are judged by their bounds."""
+        drawn = {
+            name: bound
+            for name, value, bound in (("v_reset_mv", reset, "high"), ("v_th_mv", self.v_th_mv, "low"))
+            if isinstance(value, Distribution)
+        }
+        if drawn:
+            highest, lowest = extent(reset)[1], extent(self.v_th_mv)[0]
+            if highest >= lowest:
+                raise ConfigError(
+                    "a drawn reset or threshold can make the neuron fire for ever",
+                    where=f"{where}.{next(iter(drawn))}",
+                    got=f"resets up to {highest:g}, thresholds from {lowest:g}",
+                    expected="v_reset_mv < v_th_mv whatever is drawn",
+                    fix=" and ".join(f"give {name} a {bound} bound" for name, bound in drawn.items())
+                    + " that keeps them apart",
+                )
+            return
+        resets, thresholds = np.asarray(reset), np.asarray(self.v_th_mv)
+        if resets.ndim and thresholds.ndim and resets.shape != thresholds.shape:
+            return  # the population tells which list has a wrong length
+        resets, thresholds = np.broadcast_arrays(resets, thresholds)
+        wrong = np.flatnonzero(resets.ravel() >= thresholds.ravel())
+        if wrong.size:
+            got, limit = float(resets.flat[wrong[0]]), float(thresholds.flat[wrong[0]])
+            place = f" of neuron {wrong[0]}" if resets.ndim else ""
+            at_zero = blamed == "v_th_mv"
             raise ConfigError(
                 "the reset is not below the threshold: the neuron would fire for ever",
-                where=f"{where}.v_reset_mv",
-                got=reset,
-                expected=f"< v_th_mv = {self.v_th_mv:g}",
+                where=f"{where}.{blamed}",
+                got=limit if at_zero else got,
+                expected=f'> 0, as reset = "zero"{place}' if at_zero else f"< v_th_mv = {limit:g}{place}",
             )
 
 

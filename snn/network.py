@@ -10,7 +10,7 @@ import numpy as np
 
 from snnsim.checks import COUNT_LIMIT
 from snnsim.connectivity import RULES, Arrays, ConnectionRule, OneToOne
-from snnsim.distributions import Distribution, Values
+from snnsim.distributions import Values, extent
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule, choice, indices, integer, number, record, table, text, values
 from snnsim.models import NEURONS, Delta, Neuron
@@ -44,7 +44,7 @@ class Projection(Spec):
     """Connections from a population or spike source to a population.
 
     A spike emitted in step t arrives in step t + delay.  `receptor` picks the time constant of exponential
-    synapses; without it the sign of the weights decides.
+    synapses; without it the sign decides that the weights have and, with plasticity, can come to have.
     """
 
     source: str = text(help="population or spike source")
@@ -72,6 +72,32 @@ class Projection(Spec):
         """Do the weights change in time?"""
         return self.plasticity is not None or self.normalisation is not None
 
+    def weight_bounds(self) -> tuple[float, float]:
+        """Smallest and largest weight that a connection can have, now or after learning."""
+        low, high = extent(self.weight)
+        if self.plasticity is not None:
+            low, high = min(low, self.plasticity.w_min), max(high, self.plasticity.w_max)
+        return low, high
+
+    def inferred_receptor(self, where: str = "projection") -> str:
+        """The receptor as given, or "exc" or "inh" as the sign of the weights says.
+
+        Only for exponential synapses.  Raises ConfigError when weights can have both signs.
+        """
+        if self.receptor is not None:
+            return self.receptor
+        low, high = self.weight_bounds()
+        if low < 0 < high:
+            learning = "" if self.plasticity is None else ", with the bounds of the learning rule"
+            raise ConfigError(
+                "weights of both signs: which current is meant?",
+                where=f"{where}.receptor",
+                got=f"weights from {low:g} to {high:g}{learning}",
+                expected='"exc" or "inh"',
+                fix="add receptor",
+            )
+        return "inh" if low < 0 else "exc"
+
     def check_together(self, where: str) -> None:
         if (self.weight_pa is None) == (self.weight_mv is None):
             both = self.weight_pa is not None
@@ -98,7 +124,8 @@ class Projection(Spec):
                         got=f"{value.size} values",
                         expected=f"{self.rule.source.size} values",
                     )
-        low, high = _range(self.weight)
+        low, high = extent(self.weight)
+        rule = self.plasticity
         if self.normalisation is not None and low < 0:
             raise ConfigError(
                 "normalisation needs weights >= 0",
@@ -107,7 +134,14 @@ class Projection(Spec):
                 expected="initial weights >= 0",
                 fix="remove normalisation, or give the weights low = 0",
             )
-        rule = self.plasticity
+        if self.normalisation is not None and rule is not None and rule.w_min < 0:
+            raise ConfigError(
+                "normalisation needs weights that stay >= 0",
+                where=f"{where}.plasticity.w_min",
+                got=rule.w_min,
+                expected=">= 0",
+                fix="set w_min = 0, or remove normalisation",
+            )
         if rule is not None and (low < rule.w_min or high > rule.w_max):
             raise ConfigError(
                 "initial weights lie outside the bounds of the learning rule",
@@ -158,7 +192,8 @@ class Probe(Spec):
 class Network(Spec):
     """A spiking network: what it is, not how it runs.
 
-    precision is the type of state and weights.  Names are unique over populations and stimuli.
+    precision is the type of state and weights.  Names are unique over populations and stimuli;
+    a probe may bear the name of its own target.
     """
 
     populations: dict[str, Population] = table(Population, help="neurons")
@@ -190,6 +225,7 @@ class Network(Spec):
             self._check_stimulus(stimulus, f"{at}stimuli.{name}")
         for name, probe in self.probes.items():
             self._check_probe(probe, f"{at}probes.{name}")
+            self._check_probe_name(name, probe, f"{at}probes.{name}")
 
     def sources(self) -> dict[str, SpikeSource]:
         """The stimuli that emit spikes."""
@@ -226,16 +262,8 @@ class Network(Spec):
                 got=projection.receptor,
                 fix="remove receptor",
             )
-        if not delta and projection.receptor is None:
-            low, high = _range(projection.weight)
-            if low < 0 < high:
-                raise ConfigError(
-                    "weights of both signs: which current is meant?",
-                    where=f"{where}.receptor",
-                    got=f"weights from {low:g} to {high:g}",
-                    expected='"exc" or "inh"',
-                    fix="add receptor",
-                )
+        if not delta:
+            projection.inferred_receptor(where)
         n_source, n_target = self._size(projection.source), target.n
         _check_rule(
             projection.rule, n_source, n_target, projection.source == projection.target, f"{where}.rule"
@@ -279,6 +307,18 @@ class Network(Spec):
         elif not isinstance(stimulus, Images):
             rate = getattr(stimulus, "rate_hz", None)
             _check_length(rate, getattr(stimulus, "n", 0), f"{where}.rate_hz")
+
+    def _check_probe_name(self, name: str, probe: Probe, where: str) -> None:
+        """Spikes are asked for by the name of a probe or of what fires: one name, one meaning."""
+        own = None if probe.variable == "weight" else probe.target
+        if name != own and (name in self.populations or name in self.sources()):
+            raise ConfigError(
+                "the name is taken by a population or spike source that is not the target",
+                where=where,
+                got=name,
+                expected="a name of its own" + (f", or {own}" if own else ""),
+                fix=f"rename the probe, for example to {probe.target}_{probe.variable}",
+            )
 
     def _check_probe(self, probe: Probe, where: str) -> None:
         if probe.variable == "weight":
@@ -388,13 +428,6 @@ def _check_rule(rule: ConnectionRule, n_source: int | None, n_target: int, same:
 def _check_ids(ids: np.ndarray, size: int, where: str) -> None:
     if ids.size and int(ids.max()) >= size:
         raise ConfigError("no such neuron", where=where, got=int(ids.max()), expected=f"0 to {size - 1}")
-
-
-def _range(value: Values) -> tuple[float, float]:
-    if isinstance(value, Distribution):
-        return value.support()
-    found = np.asarray(value, dtype=np.float64)
-    return float(found.min()), float(found.max())
 
 
 __all__ = ["STATE_VARIABLES", "Network", "Population", "Probe", "Projection", "Rule"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from snnsim.errors import ConfigError
 from snnsim.fields import choice, number
@@ -64,13 +67,34 @@ class STDP(Spec):
                 got=self.w_max,
                 expected=f"> {self.w_min:g}",
             )
-        if self.dependence == "power_law" and self.w_min < 0:
+        if not math.isfinite(self.w_max - self.w_min):
+            raise ConfigError(
+                "the bounds are too far apart",
+                where=f"{where}.w_max",
+                got=self.w_max,
+                expected="a finite w_max - w_min",
+            )
+        if self.dependence == "power_law":
+            self._check_power_law(where)
+
+    def _check_power_law(self, where: str) -> None:
+        if self.w_min < 0:
             raise ConfigError(
                 "power_law needs weights >= 0",
                 where=f"{where}.w_min",
                 got=self.w_min,
                 expected=">= 0",
                 fix='set w_min = 0, or use dependence = "power"',
+            )
+        with np.errstate(all="ignore"):
+            largest = np.float64(self.w_0) ** (1.0 - self.mu_plus) * np.float64(self.w_max) ** self.mu_plus
+        if not np.isfinite(largest):
+            raise ConfigError(
+                "the steps of the power law are too large to compute with",
+                where=f"{where}.w_0",
+                got=self.w_0,
+                expected="a finite w_0^(1 - mu_plus) w_max^mu_plus",
+                fix="give w_0 the size of a typical weight",
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from snnsim.network import Network
 from snnsim.propagators import cell_parameters, start_mv
 from snnsim.streams import realise
 from snnsim.units import N_CHANNELS, Units, make_layout, number_units
-from snnsim.wiring import build_plastic, build_static, delay_range, expected_synapses
+from snnsim.wiring import build_plastic, build_static, bundles_of, delay_range, expected_synapses
 
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 
@@ -31,13 +32,17 @@ def check_and_encode(
 
 @dataclass(frozen=True)
 class Estimate:
-    """Sizes before anything is built.  n_synapses is the expected number; bytes are of the simulation."""
+    """Sizes before anything is built.
+
+    n_synapses is the expected number; `largest` is the key path of what takes most memory.
+    """
 
     n_neurons: int
     n_sources: int
     n_synapses: int
     state_bytes: int
     synapse_bytes: int
+    largest: str
 
     @property
     def total_bytes(self) -> int:
@@ -120,25 +125,37 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
     units, delays = _number(network, dt_ms, images, 0)
     item = np.dtype(network.precision).itemsize
     longest = max((high for _, high in delays.values()), default=0)
-    synapses, synapse_bytes = 0.0, 0.0
-    tables: dict[str, tuple[int, int]] = {}
-    for name, p in network.projections.items():
-        n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
-        synapses += n
-        low, high = delays[name]
-        synapse_bytes += n * (2 + item + (8 if p.plastic else 0))
-        if p.plastic:
-            synapse_bytes += units.size[p.source] * (high - low + 1) * units.n_ranges * 20
-        else:
-            before = tables.get(p.source, (low, high))
-            tables[p.source] = min(low, before[0]), max(high, before[1])
-    for source, (low, high) in tables.items():
-        synapse_bytes += 4.0 * units.size[source] * (high - low + 1) * units.n_ranges
-    state = units.n_neurons * item * (5 + N_CHANNELS * _block_length(longest)) + units.n_units * 4 * (
-        longest + 2
+    parts: Counter[str] = Counter()
+    n_synapses = 0.0
+    for bundle in [*bundles_of(network, delays, plastic=False), *bundles_of(network, delays, plastic=True)]:
+        entries = units.size[bundle.source] * bundle.n_delays * units.n_ranges
+        plastic = network.projections[bundle.projections[0]].plastic
+        where = f"projections.{bundle.projections[0]}.delay_ms"
+        parts[where] += entries * (20 if plastic else 4)
+        for name in bundle.projections:
+            p = network.projections[name]
+            n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
+            n_synapses += n
+            parts[f"projections.{name}"] += round(n * (2 + item + (8 if plastic else 0)))
+    synapse_bytes = sum(parts.values())
+    slowest = max(delays, key=lambda name: delays[name][1], default="")
+    parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (
+        units.n_units * 4 * (longest + 2)
     )
-    state += sum(shown.table.nbytes for shown in images.values()) + 40 * units.n_units
-    return Estimate(units.n_neurons, units.n_sources, round(synapses), int(state), int(synapse_bytes))
+    parts["populations"] += (
+        units.n_neurons * item * (5 + N_CHANNELS * _block_length(longest)) + 40 * units.n_units
+    )
+    for name, shown in images.items():
+        parts[f"stimuli.{name}"] += 2 * shown.table.nbytes
+    total = sum(parts.values())
+    return Estimate(
+        units.n_neurons,
+        units.n_sources,
+        round(n_synapses),
+        int(total - synapse_bytes),
+        int(synapse_bytes),
+        max(parts, key=lambda name: parts[name]),
+    )
 
 
 def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:

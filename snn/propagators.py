@@ -87,8 +87,10 @@ def parameter_columns(
 def _refractory_steps(neuron: Neuron, n: int, dt_ms: float, seed: int, where: str) -> np.ndarray:
     t_ref = realise(neuron.t_ref_ms, n, seed, f"{where}.t_ref_ms")
     if isinstance(neuron.t_ref_ms, float | np.ndarray):
-        return to_step_array(t_ref, dt_ms, f"{where}.t_ref_ms").astype(np.int32)
-    return np.floor(t_ref / dt_ms + 0.5).astype(np.int32)  # drawn: rounded to the grid
+        steps = to_step_array(t_ref, dt_ms, f"{where}.t_ref_ms")
+    else:
+        steps = np.floor(t_ref / dt_ms + 0.5)  # drawn: rounded to the grid
+    return np.minimum(steps, 2**31 - 1).astype(np.int32)  # so long that it never ends within a run
 
 
 def is_shared(neuron: Neuron) -> bool:

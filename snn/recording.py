@@ -60,7 +60,17 @@ class SpikeFile(TableFile):
 
         Raises FileError when it is not such a file or holds fewer rows; it is unchanged then.
         """
-        return cls._continue(path, rows, lambda new: cls(new, populations, dt_ms))
+        return cls._continue(path, lambda new: cls.copy_of(Path(path), populations, dt_ms, rows, new))
+
+    @classmethod
+    def copy_of(
+        cls, old: Path, populations: Mapping[str, int], dt_ms: float, rows: Mapping[str, int], new: Path
+    ) -> Self:
+        """Copy the first `rows` of each population of `old` to `new`, closed: `reopen` goes on with it.
+
+        Raises FileError as `continue_from`, StorageError when the copy cannot be written.
+        """
+        return cls(new, populations, dt_ms)._fill(old, rows)
 
     def append(self, name: str, steps: npt.NDArray[np.int64], ids: npt.NDArray[np.integer]) -> None:
         """Add spikes of a population.
@@ -108,7 +118,17 @@ class StateFile(TableFile):
 
         Raises FileError when it is not such a file or holds fewer frames; it is unchanged then.
         """
-        return cls._continue(path, rows, lambda new: cls(new, probes, dt_ms))
+        return cls._continue(path, lambda new: cls.copy_of(Path(path), probes, dt_ms, rows, new))
+
+    @classmethod
+    def copy_of(
+        cls, old: Path, probes: Mapping[str, SampleLayout], dt_ms: float, rows: Mapping[str, int], new: Path
+    ) -> Self:
+        """Copy the first `rows` frames of each probe of `old` to `new`, closed: `reopen` goes on with it.
+
+        Raises FileError as `continue_from`, StorageError when the copy cannot be written.
+        """
+        return cls(new, probes, dt_ms)._fill(old, rows)
 
     def append(self, name: str, steps: npt.NDArray[np.int64], frames: np.ndarray) -> None:
         """Add frames of a probe.
@@ -119,7 +139,7 @@ class StateFile(TableFile):
         """
         self._check_table(name)
         table, layout = self._tables[name], self.probes[name]
-        layout.check(name, steps, frames, table.n_written + table.n_pending)
+        layout.check(name, steps, frames, self.count(name))
         for start in range(0, len(steps), table.buffer_rows):
             self._append(name, frames[start : start + table.buffer_rows].astype(layout.dtype))
 

@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
+from snnsim import __version__
 from snnsim.checkpoint import read_checkpoint, write_checkpoint
 from snnsim.checks import check
-from snnsim.errors import ConfigError, FileError, SimulationError
+from snnsim.errors import ConfigError, FileError, SimulationError, SnnError
 from snnsim.fields import Rule
 from snnsim.grid import to_steps
 from snnsim.interrupts import interrupts_held
-from snnsim.kernels.barrier import SYNC_WORDS
+from snnsim.kernels.barrier import ABORT, SYNC_WORDS
 from snnsim.kernels.engine import advance
 from snnsim.memory import available_bytes
 from snnsim.network import Network
 from snnsim.probes import Taps
 from snnsim.program import Estimate, Program, check_and_encode, empty_spikes, estimate, initial_cells, lower
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
+from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
 from snnsim.wiring import build_plastic
+from snnsim.workers import Workers
 
 _CALL_S = 0.1  # wall time that one call of the kernel aims at
 _SEED = Rule("integer", low=0, high=2**63 - 1)
 _THREADS = Rule("integer", low=1, high=1024, optional=True)
+_RANGES = Rule("integer", low=0, high=2**16)
+_COUNT = Rule("integer", low=0, high=2**53)
 _DT = Rule("number", unit="ms", above=0.0, high=1e6)
 
 Progress = Callable[[int, int], object]
@@ -75,15 +81,18 @@ class Simulator:
         self.dt_ms: float = check(dt_ms, _DT, "dt_ms")
         self.seed: int = check(seed, _SEED, "seed")
         threads = check(threads, _THREADS, "threads")
+        n_ranges = check(n_ranges, _RANGES, "n_ranges")
         images = check_and_encode(network, self.dt_ms, self.seed, data_dir)
         check_memory(estimate(network, self.dt_ms, images))
         wanted = threads if threads is not None else os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(wanted, thread_name_prefix="snnsim")
+        self._workers = Workers(wanted)
         self.program: Program = lower(
-            network, self.dt_ms, self.seed, images, n_ranges=n_ranges, run=self._pool.map
+            network, self.dt_ms, self.seed, images, n_ranges=n_ranges, run=self._workers.map
         )
         self.threads = min(wanted, self.program.units.n_ranges)
         self.step = 0
+        self._whole, self._closed = True, False
+        self._running = threading.Lock()
         self._steps_a_call = 16
         self._sync = np.zeros(SYNC_WORDS, dtype=np.int64)
         self._tables: dict[str, SynapseTable] = {}
@@ -93,6 +102,11 @@ class Simulator:
         self._sinks: Sinks = self._open_sinks()
         self._call(0, 0, 0, False)  # compile before threads wait for each other
         self.build_s = time.perf_counter() - began
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError(
+            "a Simulator cannot be copied or pickled. Fix: save() it, and resume() in another one"
+        )
 
     # --- running -------------------------------------------------------------------------------------------
 
@@ -119,12 +133,26 @@ class Simulator:
 
     def run_steps(self, n_steps: int, progress: Progress | None = None) -> bool:
         """Advance by a number of steps; see `run`."""
-        begin, end = self.step, self.step + n_steps
+        n_steps = check(n_steps, _COUNT, "n_steps")
+        self._check_ready()
+        # CHECK_OPEN
+        if not self._running.acquire(blocking=False):
+            raise SnnError(
+                "the simulator is running already", where="run", fix="use one Simulator for each thread"
+            )
+        try:
+            return self._run_to(self.step + n_steps, n_steps, progress)
+        finally:
+            self._running.release()
+
+    def _run_to(self, end: int, n_steps: int, progress: Progress | None) -> bool:
+        begin = end - n_steps
         with interrupts_held() as safe_point:
             while self.step < end:
                 self._go_on(end)
+                stop = progress is not None and progress(self.step - begin, n_steps)
                 safe_point()
-                if progress is not None and progress(self.step - begin, n_steps) and self.step < end:
+                if stop and self.step < end:
                     return False
         return True
 
@@ -133,11 +161,24 @@ class Simulator:
         self._sample_weights()
         limit, learning = self._next_stop(min(end, self.step + self._steps_a_call))
         began = time.perf_counter()
+        self._whole = False  # an exception from here on, as of a signal handler, leaves a torn step
         reached = self._advance(self.step, limit, learning)
-        self._adapt(reached - self.step, time.perf_counter() - began)
         first, self.step = self.step, reached
         self._collect(first, reached)
+        self._whole = True
+        self._adapt(reached - first, time.perf_counter() - began)
         self._check_finite()
+
+    def _check_ready(self) -> None:
+        if self._closed:
+            raise SnnError("the simulator is closed", where="run", fix="build a new Simulator")
+        if not self._whole:
+            raise SimulationError(
+                "an error came in the middle of a step, so the state is torn",
+                where=f"step {self.step}",
+                fix="resume a checkpoint, or reset",
+                code="simulation.torn",
+            )
 
     def _next_stop(self, end: int) -> tuple[int, bool]:
         """How far one call may go, and whether learning rules act in it."""
@@ -156,11 +197,17 @@ class Simulator:
     def _advance(self, begin: int, end: int, learning: bool) -> int:
         self._taps.recorder.n_spikes[0] = 0
         self._sync[:] = 0
-        others = [self._pool.submit(self._call, tid, begin, end, learning) for tid in range(1, self.threads)]
-        reached = self._call(0, begin, end, learning)
-        for other in others:
-            other.result()
-        return reached
+        others = []
+        try:
+            for tid in range(1, self.threads):
+                others.append(self._workers.submit(self._call, tid, begin, end, learning))
+            return self._call(0, begin, end, learning)
+        except BaseException:
+            self._sync[ABORT] = 1  # nobody may wait for a thread that never comes
+            raise
+        finally:
+            for other in others:
+                other.result()
 
     def _call(self, tid: int, begin: int, end: int, learning: bool) -> int:
         p, recorder = self.program, self._taps.recorder
@@ -223,11 +270,11 @@ class Simulator:
         p.cells = initial_cells(self.network, p.units, self.seed, dtype)
         p.spikes = empty_spikes(p.units, p.layout, longest, dtype)
         p.plastic = build_plastic(
-            self.network, p.units, p.delays, self.dt_ms, self.seed, dtype, self._pool.map
+            self.network, p.units, p.delays, self.dt_ms, self.seed, dtype, self._workers.map
         )
         self._tables.clear()
         self._sinks = self._open_sinks()
-        self.step = 0
+        self.step, self._whole = 0, True
 
     # --- results -------------------------------------------------------------------------------------------
 
@@ -275,19 +322,24 @@ class Simulator:
 
     # --- saving and resuming -------------------------------------------------------------------------------
 
-    def checkpoint(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything needed to go on from here: arrays, and facts.  Flushes recordings."""
-        meta: dict[str, Any] = {"step": self.step, **self._identity()}
+    def checkpoint(self, copy: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Everything needed to go on from here: arrays, and facts.  Flushes recordings.
+
+        copy = False gives the state itself, which changes with the next step: for writing it at once.
+        """
+        self._check_ready()
+        meta: dict[str, Any] = {"step": self.step, **self._identity}
         for name, n in self._sinks.rows().items():
             meta[f"rows/{name}"] = n
-        return self.program.state() | self._sinks.saved(), meta
+        state = self.program.state() | self._sinks.saved()
+        return ({name: value.copy() for name, value in state.items()} if copy else state), meta
 
     def restore(self, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
-        """Go on from a checkpoint of the same network, dt and seed.
+        """Go on from a checkpoint of the same network, data, dt, seed and version.
 
-        Raises FileError, with nothing changed, when it belongs to something else.
+        Raises FileError, with nothing changed, when it belongs to something else or is no possible state.
         """
-        for name, expected in self._identity().items():
+        for name, expected in self._identity.items():
             if meta.get(name) != expected:
                 raise FileError(
                     "the checkpoint belongs to another simulation",
@@ -295,39 +347,34 @@ class Simulator:
                     got=meta.get(name),
                     expected=str(expected),
                 )
-        state = self.program.state()
-        for name, value in state.items():
-            found = arrays.get(name)
-            if found is None or found.shape != value.shape or found.dtype != value.dtype:
-                got = None if found is None else f"{found.dtype}{list(found.shape)}"
-                raise FileError(
-                    "the checkpoint does not fit",
-                    where=name,
-                    got=got,
-                    expected=f"{value.dtype}{list(value.shape)}",
-                )
-        self._sinks.restore(
-            arrays, {k.removeprefix("rows/"): int(v) for k, v in meta.items() if k.startswith("rows/")}
-        )
-        for name, value in state.items():
+        check_state(self.program, arrays, meta.get("step"))
+        rows = {key.removeprefix("rows/"): value for key, value in meta.items() if key.startswith("rows/")}
+        self._sinks.restore(arrays, rows)
+        for name, value in self.program.state().items():
             value[...] = arrays[name]
-        self.step = int(meta["step"])
+        self.step, self._whole = int(meta["step"]), True
 
     def save(self, path: Path | str) -> None:
         """Write a checkpoint file, whole or not at all."""
-        write_checkpoint(path, *self.checkpoint())
+        write_checkpoint(path, *self.checkpoint(copy=False))
 
     def resume(self, path: Path | str) -> None:
         """Go on from a checkpoint file; see `restore`."""
         self.restore(*read_checkpoint(path))
 
+    @cached_property
     def _identity(self) -> dict[str, Any]:
-        network = hashlib.sha256(_fingerprint(self.network).encode()).hexdigest()
+        """What must agree for a checkpoint to be continued."""
+        network = hashlib.sha256(_fingerprint(self.network).encode())
+        for _, shown in sorted(self.program.images.items()):
+            for part in (shown.table, shown.schedule, shown.labels):
+                network.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
         return {
-            "network": network,
+            "network": network.hexdigest(),
             "dt_ms": self.dt_ms,
             "seed": self.seed,
             "n_ranges": self.program.units.n_ranges,
+            "version": __version__,
         }
 
     # --- the end -------------------------------------------------------------------------------------------
@@ -346,8 +393,9 @@ class Simulator:
 
     def close(self, complete: bool = True) -> None:
         """Close the recordings and stop the threads."""
+        self._closed = True
         self._sinks.close(complete)
-        self._pool.shutdown()
+        self._workers.close()
 
     def __enter__(self) -> Self:
         return self
@@ -364,10 +412,12 @@ def check_memory(sizes: Estimate) -> None:
     if free is not None and size > free:
         raise ConfigError(
             "the network does not fit into memory",
-            where="populations and projections",
+            where=f"most of it: {sizes.largest}",
             got=f"about {size / 2**30:.3g} GiB",
             expected=f"at most the {free / 2**30:.3g} GiB that are free",
-            fix='lower the numbers of neurons or connections, or set precision = "float32"',
+            fix='shorten the longest delay (give a distribution a "high")'
+            if "delay_ms" in sizes.largest
+            else 'lower the numbers of neurons or connections, or set precision = "float32"',
             code="config.too_large",
         )
 

@@ -13,9 +13,9 @@ from snnsim.wiring import Bundle, bundles_of, channel_of, synapses_an_entry
 
 
 class SynapseTable:
-    """source, target int64[n] and delay int64[n] (steps) of a projection, by source, delay, target.
+    """source, target int64[n] and delay int32[n] (steps) of a projection, by source, delay, target.
 
-    weight() reads the weights as they are now.
+    weight() and weight_at() read the weights as they are now.
     """
 
     def __init__(self, program: Program, name: str) -> None:
@@ -34,6 +34,7 @@ class SynapseTable:
             for r in range(program.units.n_ranges)
         ]
         source, delay, target, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        del parts  # as large as the table itself
         order = np.lexsort((position, target, delay, source))
         self.source, self.delay, self.target = source[order], delay[order], target[order]
         self._position = position[order]
@@ -59,11 +60,16 @@ class SynapseTable:
         index = (
             rows.target[position].astype(np.int64) - channel * units.range_size(r) - units.local(target, r)
         )
-        return entry // n_delays, entry % n_delays + int(rows.delay_low[b]), index + low, position
+        delay = (entry % n_delays + int(rows.delay_low[b])).astype(np.int32)
+        return entry // n_delays, delay, index + low, position
 
     def weight(self) -> np.ndarray:
         """float[n]: the weights now."""
-        return self._rows.weight[self._position]
+        return self.weight_at(None)
+
+    def weight_at(self, ids: np.ndarray | None) -> np.ndarray:
+        """float[k]: the weights now of the synapses `ids`, int[k], counted as in this table; None for all."""
+        return self._rows.weight[self._position if ids is None else self._position[ids]]
 
     def layout(self, probe: Probe, every_steps: int) -> SampleLayout:
         """How a probe of these weights is recorded; its ids count the synapses in the order of this table."""

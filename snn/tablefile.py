@@ -63,6 +63,17 @@ class TableFile(ABC):
     def _after_write(self, name: str, n_rows: int) -> None:  # noqa: B027 - nothing to do is a fine default
         """Called inside the write of a table, with its new length."""
 
+    @property
+    def is_open(self) -> bool:
+        """Can rows be appended?  Not after `close`, nor after a disk that failed."""
+        return bool(self._file)
+
+    def count(self, name: str) -> int:
+        """Rows of one table so far, also those that wait in memory; nothing is written."""
+        self._check_table(name)
+        table = self._tables[name]
+        return table.n_written + table.n_pending
+
     def rows(self) -> dict[str, int]:
         """Rows of each table, all of them safely on the disk: what a checkpoint stores."""
         self.flush()
@@ -129,6 +140,12 @@ class TableFile(ABC):
         if not self._file:
             raise SnnError("the recording is closed", where=str(self.path), fix="open it with continue_from")
 
+    def reopen(self, path: Path) -> None:
+        """Go on with this closed recording, whose file is now at `path`. Raises StorageError."""
+        self.path = path
+        self._file = create_hdf5(path, "r+")
+        self._start()
+
     def _start(self) -> None:
         with hdf5_writes(self._file):
             self._tables = {
@@ -174,20 +191,21 @@ class TableFile(ABC):
             )
         return found
 
+    def _fill(self, old_path: Path, rows: Mapping[str, int]) -> Self:
+        """This new file with the first rows of an old one, closed. Raises FileError when it has fewer."""
+        try:
+            self._take_over(old_path, rows)
+            self.close(complete=False)
+        finally:
+            abandon(self._file)
+        return self
+
     @classmethod
-    def _continue(cls, path: Path | str, rows: Mapping[str, int], make: Callable[[Path], Self]) -> Self:
-        """Rebuild the file at `path` with its first `rows` only, atomically, and open it for more."""
-        path = Path(path)
+    def _continue(cls, path: Path | str, copy: Callable[[Path], Self]) -> Self:
+        """Put a shorter copy into the place of the file at `path`, atomically, and open it for more."""
         with replacing(path) as temporary:
-            new = make(temporary)
-            try:
-                new._take_over(path, rows)
-                new.close(complete=False)
-            finally:
-                abandon(new._file)
-        new.path = path
-        new._file = create_hdf5(path, "r+")
-        new._start()
+            new = copy(temporary)
+        new.reopen(Path(path))
         return new
 
 

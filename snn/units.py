@@ -14,7 +14,7 @@ from snnsim.kernels.layout import Layout
 from snnsim.network import Network
 
 N_CHANNELS = 2
-_SLOTS = 2**16  # targets are stored in 16 bits
+_MOST_NEURONS = 2**16 // N_CHANNELS  # of a range: its slots are stored in 16 bits
 _RANGES = 4  # enough for a few threads; each range costs one look-up a spike
 _RANGE_LEAST = 1024  # units below which a range is not worth its barrier
 
@@ -80,16 +80,37 @@ def number_units(
     n_levels = 1 + max(level.values())
     n_sources = sum(source_sizes.values())
     if n_ranges == 0:
-        by_slots = -(-N_CHANNELS * (total - n_sources) // (_SLOTS - n_levels))
         by_size = min(_RANGES, (total - n_sources + n_sources // 4) // _RANGE_LEAST)
-        n_ranges = max(1, by_slots, by_size)
+        n_ranges = max(1, by_size, -(-(total - n_sources) // _MOST_NEURONS))
+        while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > _MOST_NEURONS:
+            n_ranges += 1
+    cuts = _cuts(size, level, first, n_levels, n_ranges)
+    if _largest_range(cuts) > _MOST_NEURONS:
+        raise ConfigError(
+            "too few ranges for so many neurons",
+            where="n_ranges",
+            got=n_ranges,
+            expected=f"at least {-(-(total - n_sources) // _MOST_NEURONS)}, or 0 to let the network decide",
+        )
+    return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, cuts)
+
+
+def _cuts(
+    size: dict[str, int], level: dict[str, int], first: dict[str, int], n_levels: int, n_ranges: int
+) -> np.ndarray:
+    """int64[n_levels, n_ranges + 1]: where each list begins, and where the level ends."""
     cuts = np.zeros((n_levels, n_ranges + 1), dtype=np.int64)
     for k in range(n_levels):
-        members = [name for name in names if level[name] == k]
+        members = [name for name in size if level[name] == k]
         low = min((first[name] for name in members), default=0)
         n = sum(size[name] for name in members)
         cuts[k] = low + np.arange(n_ranges + 1) * n // n_ranges
-    return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, cuts)
+    return cuts
+
+
+def _largest_range(cuts: np.ndarray) -> int:
+    """Neurons of the largest range."""
+    return int(np.diff(cuts[1:], axis=1).sum(axis=0).max())
 
 
 def _levels(network: Network, zero_delay: list[tuple[str, str]]) -> dict[str, int]:

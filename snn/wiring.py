@@ -34,6 +34,7 @@ from snnsim.plasticity import STDP
 from snnsim.streams import key_of, realise
 from snnsim.units import Units
 
+_GAP = 16  # steps between the delays of two projections that still share a table
 _DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
 _RULES = {
     AllToAll: wire.ALL_TO_ALL,
@@ -95,20 +96,32 @@ class Bundle:
 
 
 def bundles_of(network: Network, delays: dict[str, tuple[int, int]], plastic: bool) -> list[Bundle]:
-    """The bundles of the static projections (one a source), or of the plastic ones (one each)."""
+    """The bundles of the static projections, or of the plastic ones.
+
+    Static projections of one source are merged as far as their delays overlap or nearly do: the table of a
+    bundle has an entry for every delay between its shortest and its longest.  Plastic ones stand alone.
+    """
     groups: dict[str, list[str]] = {}
     for name, projection in network.projections.items():
         if projection.plastic == plastic:
             groups.setdefault(name if plastic else projection.source, []).append(name)
-    return [
-        Bundle(
-            network.projections[names[0]].source,
-            names,
-            min(delays[name][0] for name in names),
-            max(delays[name][1] for name in names),
-        )
-        for names in groups.values()
-    ]
+    found = []
+    for names in groups.values():
+        together: list[list[str]] = []
+        reach = 0
+        for name in sorted(names, key=lambda name: delays[name][0]):
+            if together and delays[name][0] <= reach + _GAP:
+                together[-1].append(name)
+            else:
+                together.append([name])
+            reach = max(reach, delays[name][1])
+        found += [_bundle(network, delays, [n for n in names if n in part]) for part in together]
+    return found
+
+
+def _bundle(network: Network, delays: dict[str, tuple[int, int]], names: list[str]) -> Bundle:
+    low, high = min(delays[n][0] for n in names), max(delays[n][1] for n in names)
+    return Bundle(network.projections[names[0]].source, names, low, high)
 
 
 def _law(value: Values) -> tuple[int, float, float, float, float]:
@@ -259,9 +272,12 @@ def build_static(
     bundles = bundles_of(network, delays, plastic=False)
     rows, _ = build_rows(network, units, bundles, dt_ms, seed, dtype, run)
     bundle = np.full(units.n_units, -1, dtype=np.int32)
-    for k, b in enumerate(bundles):
-        bundle[units.first[b.source] : units.first[b.source] + units.size[b.source]] = k
-    return Static(rows, bundle, max((b.delay_high for b in bundles), default=0))
+    following = np.full(len(bundles), -1, dtype=np.int64)
+    for k in reversed(range(len(bundles))):
+        first = units.first[bundles[k].source]
+        following[k] = bundle[first]
+        bundle[first : first + units.size[bundles[k].source]] = k
+    return Static(rows, bundle, following, max((b.delay_high for b in bundles), default=0))
 
 
 def build_plastic(

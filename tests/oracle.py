@@ -151,18 +151,20 @@ def deliver(
     for step in range(step_low, step_high):
         for unit in _fired(layout, spikes, step, range(list_low, list_high)):
             b = int(static.bundle[unit])
-            delays = range(int(rows.delay_low[b]), int(rows.delay_high[b]) + 1) if b >= 0 else ()
-            due = [delay for delay in delays if arrive_low <= step + delay <= arrive_high]
-            if not due:
-                continue
-            queue.entry[waiting] = _entry_number(rows, b, r, unit - int(rows.first_unit[b]), due[0])
-            queue.n_delays[waiting] = len(due)
-            queue.base[waiting] = rows.base[b, r]
-            queue.at[waiting] = int(layout.buffer_base[r]) + (step + due[0]) % layout.block * width
-            waiting += 1
-            if waiting == len(queue.entry):
-                add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
-                waiting = 0
+            while b >= 0:
+                delays = range(int(rows.delay_low[b]), int(rows.delay_high[b]) + 1)
+                due = [delay for delay in delays if arrive_low <= step + delay <= arrive_high]
+                if due:
+                    row = unit - int(rows.first_unit[b])
+                    queue.entry[waiting] = _entry_number(rows, b, r, row, due[0])
+                    queue.n_delays[waiting] = len(due)
+                    queue.base[waiting] = rows.base[b, r]
+                    queue.at[waiting] = int(layout.buffer_base[r]) + (step + due[0]) % layout.block * width
+                    waiting += 1
+                if waiting == len(queue.entry):
+                    add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
+                    waiting = 0
+                b = int(static.following[b])
     add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
 
 

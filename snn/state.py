@@ -1,0 +1,63 @@
+"""Is a saved state one that this network can be in?  Kernels trust their arrays; files are not trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from snnsim.errors import FileError
+from snnsim.grid import STEP_LIMIT
+from snnsim.program import Program
+
+
+def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -> None:
+    """Raises FileError unless the arrays fit the program and hold values that a run can leave."""
+    if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= STEP_LIMIT:
+        raise FileError(
+            "not a step", where="step", got=step, expected=f"a whole number from 0 to {STEP_LIMIT}"
+        )
+    for name, value in program.state().items():
+        found = arrays.get(name)
+        if found is None or found.shape != value.shape or found.dtype != value.dtype:
+            got = None if found is None else f"{found.dtype}{list(found.shape)}"
+            raise FileError(
+                "the checkpoint does not fit",
+                where=name,
+                got=got,
+                expected=f"{value.dtype}{list(value.shape)}",
+            )
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise FileError("not a finite number", where=name, expected="finite numbers")
+    _check_between(arrays, "cells/refractory", 0, 2**31 - 1)
+    for name in ("plastic/arrived_step", "plastic/post_step"):
+        _check_between(arrays, name, -1, step)
+    _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
+
+
+def _check_between(arrays: Mapping[str, np.ndarray], name: str, low: int, high: int) -> None:
+    value = arrays[name]
+    if value.size and (int(value.min()) < low or int(value.max()) > high):
+        raise FileError(
+            "impossible values",
+            where=name,
+            got=f"{value.min()} to {value.max()}",
+            expected=f"{low} to {high}",
+        )
+
+
+def _check_spikes(program: Program, n_fired: np.ndarray, ids: np.ndarray) -> None:
+    """Spikes in flight: each list holds some of its own units, in ascending order."""
+    first = program.layout.list_first
+    if (n_fired < 0).any() or (n_fired > np.diff(first)).any():
+        raise FileError("impossible numbers of spikes", where="spikes/n_fired", expected="at most one a unit")
+    for slot, part in np.argwhere(n_fired > 0):
+        low, high = int(first[part]), int(first[part + 1])
+        units = ids[slot, low : low + int(n_fired[slot, part])].astype(np.int64)
+        if units[0] < low or units[-1] >= high or (np.diff(units) <= 0).any():
+            raise FileError(
+                "impossible spikes in flight",
+                where="spikes/ids",
+                expected=f"ascending units from {low} to {high - 1}",
+            )
