@@ -134,11 +134,7 @@ def channel_of(network: Network, projection: Projection) -> int:
     """0 for delta synapses and the excitatory current, 1 for the inhibitory one."""
     if not isinstance(network.populations[projection.target].neuron.synapse, Exponential):
         return 0
-    if projection.receptor is not None:
-        return int(projection.receptor == "inh")
-    weight = projection.weight
-    low = weight.support()[0] if isinstance(weight, Distribution) else float(np.min(np.asarray(weight)))
-    return int(low < 0)
+    return int(projection.inferred_receptor() == "inh")
 
 
 def pieces_of(network: Network, units: Units, projection: Projection) -> wire.Pieces:

@@ -13,6 +13,7 @@ import pytest
 from snnsim import (
     IF,
     LIF,
+    STDP,
     AllToAll,
     Arrays,
     ConfigError,
@@ -133,6 +134,20 @@ def test_memory_refusal_names_what_takes_it() -> None:
     )
     with pytest.raises(ConfigError, match=r"projections\.slow\.delay_ms.*shorten the longest delay"):
         Simulator(busy(n=1000, projections={"slow": projection}))
+
+
+def test_an_inhibitory_projection_that_starts_at_zero() -> None:
+    """The bounds of the learning rule say that the weights are inhibitory, not the weight 0."""
+    cell = LIF(**LEAKY, synapse=Exponential(tau_exc_ms=2.0, tau_inh_ms=8.0))
+    rule = STDP(tau_plus_ms=20.0, tau_minus_ms=20.0, a_plus=0.0, a_minus=0.0, w_min=-100.0, w_max=0.0)
+    for weight in (0.0, -1e-9):
+        one = Projection(
+            source="a", target="a", rule=AllToAll(), weight_pa=weight, delay_ms=1.0, plasticity=rule
+        )
+        with Simulator(
+            busy(n=4, populations={"a": Population(n=4, neuron=cell)}, projections={"p": one})
+        ) as sim:
+            assert (sim.program.plastic.rows.target >= 4).all()  # slots of the second channel
 
 
 # --- torn steps and threads
