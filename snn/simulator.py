@@ -135,7 +135,7 @@ class Simulator:
         """Advance by a number of steps; see `run`."""
         n_steps = check(n_steps, _COUNT, "n_steps")
         self._check_ready()
-        # CHECK_OPEN
+        self._sinks.check_open()
         if not self._running.acquire(blocking=False):
             raise SnnError(
                 "the simulator is running already", where="run", fix="use one Simulator for each thread"
@@ -238,9 +238,8 @@ class Simulator:
         """Weights change only inside the kernel, so they are sampled between its calls."""
         for name, probe in self._weight_probes.items():
             if self.step % self._taps.every[name] == 0 and self._sinks.due(name, self.step):
-                weight = self.synapses(probe.target).weight()
-                chosen = weight if probe.ids is None else weight[probe.ids]
-                self._sinks.samples.append(name, np.array([self.step]), chosen[None, :])
+                values = self.synapses(probe.target).weight_at(probe.ids)
+                self._sinks.samples.append(name, np.array([self.step]), values[None, :])
 
     def _check_finite(self) -> None:
         for name in ("potential", "current", "theta"):

@@ -83,6 +83,7 @@ class _Both(ABC):
         return self.samples.count(probe) * self._layouts[probe].every_steps == step
 
     def _split(self, rows: Mapping[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+        """Rows of the spikes and of the samples, of a checkpoint.  Raises FileError when they are others."""
         wanted = {f"spikes/{name}" for name in self._populations} | {
             f"samples/{name}" for name in self._layouts
         }
@@ -92,6 +93,9 @@ class _Both(ABC):
                 got=sorted(rows),
                 expected=", ".join(sorted(wanted)) or "none",
             )
+        for name, n in rows.items():
+            if not isinstance(n, int | np.integer) or n < 0:
+                raise FileError("no number of rows", where=f"rows/{name}", got=n, expected="0, 1, 2, ...")
         return (
             {name: rows[f"spikes/{name}"] for name in self._populations},
             {name: rows[f"samples/{name}"] for name in self._layouts},

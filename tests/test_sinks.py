@@ -211,6 +211,9 @@ def test_failed_restore_in_memory_changes_nothing() -> None:
             recorded.restore({k: v for k, v in saved.items() if k != name}, rows)
         with pytest.raises(FileError, match=rf"{name}: a recording in the checkpoint is not as long or wide"):
             recorded.restore(saved | {name: saved[name][:-1]}, rows)
+    for wrong in (-1, 2.5, "many"):
+        with pytest.raises(FileError, match=r"rows/samples/v: no number of rows"):
+            recorded.restore(saved, rows | {"samples/v": wrong})  # type: ignore[dict-item]
     with pytest.raises(FileError, match="belongs to other probes"):
         recorded.restore(saved, {"spikes/b": 1})
     assert contents(recorded) == before
