@@ -93,7 +93,7 @@ def microcircuit(
             neuron=LIF(
                 tau_m_ms=TAU_M_MS, c_m_pf=C_M_PF, v_rest_mv=-65.0, v_th_mv=-50.0, v_reset_mv=-65.0,
                 t_ref_ms=2.0, i_bias_pa=float(current[k]), v_init_mv=Normal(mean=mean, std=std),
-                synapse=Exponential(tau_exc_ms=TAU_SYN_MS, tau_inh_ms=TAU_SYN_MS),
+                synapse=Exponential(tau_exc_ms=TAU_SYN_MS),
             ),
         )  # fmt: skip
     projections = {}

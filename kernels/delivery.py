@@ -38,7 +38,7 @@ def deliver(
     Steps, the lists list_low <= l < list_high, and units are taken in ascending order.
     """
     rows = static.rows
-    stride = layout.range_size[r] * 2
+    stride = layout.range_size[r] * layout.n_channels
     block_start = arrive_low - arrive_low % layout.block
     waiting = 0
     for step in range(step_low, step_high):

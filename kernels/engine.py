@@ -166,7 +166,7 @@ def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offse
     column = parameters.column[p] + (0 if parameters.shared[p] != 0 else low)
     end = column + n
     value = parameters.value
-    slots = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * 2
+    slots = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * layout.n_channels
     slots += layout.segment_local[g] + offset
     copy(drive, value[DRIVE, column:end])
     for c in range(drives.current_pop.size):

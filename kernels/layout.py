@@ -17,6 +17,7 @@ class Layout(NamedTuple):
     n_sources: int
     n_ranges: int
     n_levels: int
+    n_channels: int  # currents of a neuron, at most
     block: int  # steps in a delivery block
     list_first: np.ndarray  # [n_lists + 1]  first unit of each list
     segment_ptr: np.ndarray  # [n_lists + 1]  segments of each list: pieces of one population
@@ -35,7 +36,7 @@ class Cells(NamedTuple):
 
     potential: np.ndarray  # F[N]     mV  relative to rest
     carry: np.ndarray  # F[N]         mV  what rounding took from the potential
-    current: np.ndarray  # F[2, N]    pA  exc, inh
+    current: np.ndarray  # F[n_channels, N]  pA  exc, inh
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left
 

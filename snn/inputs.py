@@ -13,7 +13,6 @@ from snnsim.errors import ConfigError
 from snnsim.grid import to_step_array, to_steps
 from snnsim.kernels import sources as codes
 from snnsim.kernels.layout import Drives, Sources
-from snnsim.models import Exponential
 from snnsim.network import Network
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains
 from snnsim.streams import key_of, realise
@@ -230,8 +229,8 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
 
 
 def _drive_channel(network: Network, drive: PoissonDrive) -> int:
-    exponential = isinstance(network.populations[drive.target].neuron.synapse, Exponential)
-    return int(exponential and drive.weight_pa is not None and drive.weight_pa < 0)
+    two = network.populations[drive.target].neuron.synapse.n_currents == 2
+    return int(two and drive.weight_pa is not None and drive.weight_pa < 0)
 
 
 def learning_periods(network: Network, images: dict[str, EncodedImages]) -> list[tuple[int, int]]:

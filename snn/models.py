@@ -27,6 +27,7 @@ class Delta(Spec):
     """A spike makes the membrane potential jump by its weight (`weight_mv`)."""
 
     KIND = "delta"
+    n_currents = 1  # as the kernels see it: a current without memory
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -34,11 +35,24 @@ class Exponential(Spec):
     """A spike makes a current jump by its weight (`weight_pa`), which decays with tau.
 
     tau_exc di_exc/dt = -i_exc ;  tau_inh di_inh/dt = -i_inh
+
+    Without tau_inh_ms there is one current, i_exc, for spikes of both signs: the same as equal time
+    constants, in half the memory.
     """
 
     KIND = "exponential"
     tau_exc_ms: Values = values(unit="ms", above=0.0, help="decay of the excitatory current")
-    tau_inh_ms: Values = values(unit="ms", above=0.0, help="decay of the inhibitory current")
+    tau_inh_ms: Values | None = values(
+        None,
+        unit="ms",
+        above=0.0,
+        help="decay of the inhibitory current; without: one current for all spikes",
+    )
+
+    @property
+    def n_currents(self) -> int:
+        """1, or 2 where inhibition has a current of its own."""
+        return 1 if self.tau_inh_ms is None else 2
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -255,15 +255,17 @@ class Network(Spec):
         target = self._population(projection.target, f"{where}.target")
         delta = isinstance(target.neuron.synapse, Delta)
         _check_weight_unit(projection.weight_mv is not None, delta, projection.target, where)
-        if delta and projection.receptor is not None:
+        if target.neuron.synapse.n_currents == 2:
+            projection.inferred_receptor(where)
+        elif projection.receptor is not None:
             raise ConfigError(
-                "delta synapses have no receptors",
+                "delta synapses have no receptors" if delta else "all spikes add to one current",
                 where=f"{where}.receptor",
                 got=projection.receptor,
-                fix="remove receptor",
+                fix="remove receptor"
+                if delta
+                else f"remove receptor, or give {projection.target} a tau_inh_ms",
             )
-        if not delta:
-            projection.inferred_receptor(where)
         n_source, n_target = self._size(projection.source), target.n
         _check_rule(
             projection.rule, n_source, n_target, projection.source == projection.target, f"{where}.rule"
@@ -355,6 +357,13 @@ class Network(Spec):
             if probe.variable in ("i_exc_pa", "i_inh_pa") and isinstance(neuron.synapse, Delta):
                 raise ConfigError(
                     "delta synapses have no current", where=f"{where}.variable", got=probe.variable
+                )
+            if probe.variable == "i_inh_pa" and neuron.synapse.n_currents == 1:
+                raise ConfigError(
+                    "inhibition has no current of its own",
+                    where=f"{where}.variable",
+                    got=probe.variable,
+                    expected="i_exc_pa, the one current of all spikes",
                 )
             if probe.variable == "theta_mv" and neuron.threshold is None:
                 raise ConfigError(

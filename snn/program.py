@@ -16,7 +16,7 @@ from snnsim.kernels.layout import CellParameters, Cells, Drives, Layout, Plastic
 from snnsim.network import Network
 from snnsim.propagators import cell_parameters, start_mv
 from snnsim.streams import realise
-from snnsim.units import N_CHANNELS, Units, make_layout, number_units
+from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_plastic, build_static, bundles_of, delay_range, expected_synapses
 
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
@@ -143,7 +143,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
         units.n_units * 4 * (longest + 2)
     )
     parts["populations"] += (
-        units.n_neurons * item * (5 + N_CHANNELS * _block_length(longest)) + 40 * units.n_units
+        units.n_neurons * item * (5 + units.n_channels * _block_length(longest)) + 40 * units.n_units
     )
     for name, shown in images.items():
         parts[f"stimuli.{name}"] += 2 * shown.table.nbytes
@@ -172,7 +172,7 @@ def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) ->
     return Cells(
         potential.astype(dtype),
         np.zeros(n, dtype),
-        np.zeros((N_CHANNELS, n), dtype),
+        np.zeros((units.n_channels, n), dtype),
         theta.astype(dtype),
         np.zeros(n, dtype=np.int32),
     )
@@ -181,7 +181,7 @@ def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) ->
 def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
     """No spikes in flight.  One slot more than the longest delay: a fast thread may be a step ahead."""
     slots = longest + 2
-    words = int((layout.range_size * N_CHANNELS * layout.block).sum())
+    words = int((layout.range_size * layout.n_channels * layout.block).sum())
     return Spikes(
         np.zeros((slots, units.n_units), dtype=np.int32),
         np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),

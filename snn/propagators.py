@@ -66,7 +66,7 @@ def parameter_columns(
     value[k.P_V0] = gain * phi(leak * dt_ms)
     value[k.DRIVE] = value[k.P_V0] * get("i_bias_pa")
     if isinstance(neuron.synapse, Exponential):
-        for c, name in enumerate(("tau_exc_ms", "tau_inh_ms")):
+        for c, name in enumerate(("tau_exc_ms", "tau_inh_ms")[: neuron.synapse.n_currents]):
             rate = 1.0 / realise(getattr(neuron.synapse, name), n, seed, f"{where}.synapse.{name}")
             value[k.P_CC + c] = np.exp(-rate * dt_ms)
             value[k.P_VC + c] = (
@@ -127,7 +127,7 @@ def cell_parameters(
         steps.append(refractory)
         total += n
         shared.append(int(same))
-        channels.append(2 if isinstance(neuron.synapse, Exponential) else 1)
+        channels.append(neuron.synapse.n_currents)
         subtract.append(int(neuron.reset == "subtract"))
         adaptive.append(int(neuron.threshold is not None))
     return CellParameters(

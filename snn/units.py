@@ -13,8 +13,7 @@ from snnsim.errors import ConfigError
 from snnsim.kernels.layout import Layout
 from snnsim.network import Network
 
-N_CHANNELS = 2
-_MOST_NEURONS = 2**16 // N_CHANNELS  # of a range: its slots are stored in 16 bits
+_SLOTS = 2**16  # of a range: they are stored in 16 bits
 _RANGES = 4  # enough for a few threads; each range costs one look-up a spike
 _RANGE_LEAST = 1024  # units below which a range is not worth its barrier
 
@@ -25,6 +24,7 @@ class Units:
 
     names   populations in order: spike sources, then neurons by level
     first   first unit of each; sizes its number of units; level its level (0 for sources)
+    n_channels  currents of a neuron, at most
     cuts    int64[n_levels, n_ranges + 1]  first unit of each list and the end of the level
     """
 
@@ -36,6 +36,7 @@ class Units:
     n_units: int
     n_levels: int
     n_ranges: int
+    n_channels: int
     cuts: np.ndarray
 
     @property
@@ -79,20 +80,22 @@ def number_units(
         total += size[name]
     n_levels = 1 + max(level.values())
     n_sources = sum(source_sizes.values())
+    n_channels = max(p.neuron.synapse.n_currents for p in network.populations.values())
+    most = _SLOTS // n_channels  # neurons of a range
     if n_ranges == 0:
         by_size = min(_RANGES, (total - n_sources + n_sources // 4) // _RANGE_LEAST)
-        n_ranges = max(1, by_size, -(-(total - n_sources) // _MOST_NEURONS))
-        while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > _MOST_NEURONS:
+        n_ranges = max(1, by_size, -(-(total - n_sources) // most))
+        while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > most:
             n_ranges += 1
     cuts = _cuts(size, level, first, n_levels, n_ranges)
-    if _largest_range(cuts) > _MOST_NEURONS:
+    if _largest_range(cuts) > most:
         raise ConfigError(
             "too few ranges for so many neurons",
             where="n_ranges",
             got=n_ranges,
-            expected=f"at least {-(-(total - n_sources) // _MOST_NEURONS)}, or 0 to let the network decide",
+            expected=f"at least {-(-(total - n_sources) // most)}, or 0 to let the network decide",
         )
-    return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, cuts)
+    return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, n_channels, cuts)
 
 
 def _cuts(
@@ -148,11 +151,12 @@ def make_layout(units: Units, block: int, immediate: np.ndarray) -> Layout:
                     local.append(units.local(name, r) if k > 0 else 0)
             ptr.append(len(pop))
     range_size = np.array([units.range_size(r) for r in range(n_r)], dtype=np.int64)
-    words = range_size * N_CHANNELS * block
+    words = range_size * units.n_channels * block
     return Layout(
         n_sources=units.n_sources,
         n_ranges=n_r,
         n_levels=n_l,
+        n_channels=units.n_channels,
         block=block,
         list_first=np.append(units.cuts[:, :-1].ravel(), units.n_units),
         segment_ptr=_ints(ptr),

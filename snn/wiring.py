@@ -28,7 +28,6 @@ from snnsim.kernels import connectivity as wire
 from snnsim.kernels import plasticity as rule_columns
 from snnsim.kernels.layout import Plastic, Rows, Static
 from snnsim.kernels.sampling import CONSTANT, draw
-from snnsim.models import Exponential
 from snnsim.network import Network, Projection
 from snnsim.plasticity import STDP
 from snnsim.streams import key_of, realise
@@ -131,8 +130,8 @@ def _law(value: Values) -> tuple[int, float, float, float, float]:
 
 
 def channel_of(network: Network, projection: Projection) -> int:
-    """0 for delta synapses and the excitatory current, 1 for the inhibitory one."""
-    if not isinstance(network.populations[projection.target].neuron.synapse, Exponential):
+    """1 for a current of inhibition alone, 0 for all else."""
+    if network.populations[projection.target].neuron.synapse.n_currents == 1:
         return 0
     return int(projection.inferred_receptor() == "inh")
 

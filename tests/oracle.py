@@ -146,7 +146,7 @@ def deliver(
     arrive_high: int,
 ) -> None:
     rows = static.rows
-    width = 2 * int(layout.range_size[r])
+    width = layout.n_channels * int(layout.range_size[r])
     waiting = 0
     for step in range(step_low, step_high):
         for unit in _fired(layout, spikes, step, range(list_low, list_high)):
@@ -252,7 +252,7 @@ def arrivals(
     level: int,
 ) -> None:
     rows = plastic.rows
-    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * 2
+    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
     for q in range(len(rows.first_unit)):
         first, n_rows = int(rows.first_unit[q]), int(rows.n_rows[q])
         home = int(plastic.source_level[q])
@@ -581,9 +581,9 @@ def update_chunk(
     low, a = unit - int(layout.pop_first[p]), unit - layout.n_sources
     column = int(parameters.column[p]) + (0 if parameters.shared[p] else low)
     value = parameters.value[:, column : column + m]
-    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * 2
+    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
     at += int(layout.segment_local[g]) + offset
-    arrived = [buffer[at + c * int(layout.range_size[r]) :][:m] for c in range(2)]
+    arrived = [buffer[at + c * int(layout.range_size[r]) :][:m] for c in range(layout.n_channels)]
     theta = cells.theta[a : a + m]
     adapts = bool(parameters.adaptive[p])
     drive[:] = value[n.DRIVE]
@@ -622,7 +622,7 @@ def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int,
                 e.POTENTIAL: cells.potential[i] + recorder.rest[i],
                 e.THETA: cells.theta[i],
                 e.CURRENT_EXC: cells.current[0, i],
-                e.CURRENT_INH: cells.current[1, i],
+                e.CURRENT_INH: cells.current[-1, i],
             }
             recorder.frame[frame + int(recorder.item_column[k])] = found[variable]
 

@@ -19,7 +19,6 @@ import oracle
 
 from snnsim.inputs import poisson_cdf
 from snnsim.kernels import neurons as n
-from snnsim.models import Exponential
 from snnsim.network import Network, Projection
 from snnsim.plasticity import STDP
 from snnsim.propagators import parameter_columns, rest_mv, start_mv
@@ -56,7 +55,7 @@ class _Population:
         if self.adapts is not None:
             init = realise(self.adapts.theta_init_mv, self.n, sim.seed, f"{where}.threshold.theta_init_mv")
             self.theta[:] = init
-        self.channels = 2 if isinstance(self.neuron.synapse, Exponential) else 1
+        self.channels = self.neuron.synapse.n_currents
 
     def update(self, k: int, drive: Any, arrived: list[Any], learning: bool) -> bool:
         """One step of neuron k; does it fire?"""

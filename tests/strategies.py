@@ -30,6 +30,7 @@ from snnsim.distributions import Distribution, LogNormal, Normal, Uniform
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network, Population, Probe, Projection
 from snnsim.plasticity import STDP, Normalisation
+from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeSource, SpikeTrains, Stimulus
 
 STRONG_PA = (2000.0, 4000.0)  # lifts 300 pF by 6.7 mV a millisecond
@@ -96,7 +97,8 @@ def neurons(draw: Draw, n: int, dt_ms: float) -> Neuron:
 def synapses(draw: Draw, n: int) -> Delta | Exponential:
     if draw(st.booleans()):
         return Delta()
-    return Exponential(tau_exc_ms=draw(values(0.3, 8.0, n)), tau_inh_ms=draw(values(0.3, 8.0, n)))
+    inhibitory = draw(st.one_of(st.none(), values(0.3, 8.0, n)))
+    return Exponential(tau_exc_ms=draw(values(0.3, 8.0, n)), tau_inh_ms=inhibitory)
 
 
 @st.composite
@@ -235,6 +237,7 @@ def projections(
     """Connections between a source (name, size) and a population."""
     delta = isinstance(target[1].neuron.synapse, Delta)
     unit, scale = ("weight_mv", 0.02) if delta else ("weight_pa", 1.0)
+    one_current = target[1].neuron.synapse.n_currents == 1
     rule = draw(connection_rules(source[1], target[1].n, source[0] == target[0]))
     low, high = 5.0 * scale, 60.0 * scale
     learns = plastic and draw(st.booleans())
@@ -259,7 +262,7 @@ def projections(
         target=target[0],
         rule=rule,
         delay_ms=draw(st.one_of(delays)),
-        receptor=None if delta else draw(st.sampled_from([None, "inh" if inhibitory else "exc"])),
+        receptor=None if one_current else draw(st.sampled_from([None, "inh" if inhibitory else "exc"])),
         plasticity=draw(stdp_rules(low, high)) if learns else None,
         normalisation=normalisation,
         **{unit: draw(st.one_of(kinds))},
@@ -285,7 +288,7 @@ def probes(draw: Draw, network: dict[str, Any], sizes: dict[str, int], dt_ms: fl
     for name, population in network["populations"].items():
         wanted = ["v_mv"]
         if isinstance(population.neuron.synapse, Exponential):
-            wanted += ["i_exc_pa", "i_inh_pa"]
+            wanted += ["i_exc_pa", "i_inh_pa"][: population.neuron.synapse.n_currents]
         if population.neuron.threshold is not None:
             wanted.append("theta_mv")
         for variable in draw(st.lists(st.sampled_from(wanted), unique=True, max_size=2)):
@@ -366,3 +369,10 @@ def configs(draw: Draw, max_neurons: int = 12) -> Config:
     )
     name = draw(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12))
     return Config(name=name, run=run, network=network, task=task)
+
+
+def weights_to_record(network: Network, seed: int) -> bool:
+    """A random projection may be without synapses; then there is nothing for a probe of its weights."""
+    targets = {p.target for p in network.probes.values() if p.variable == "weight"}
+    bare = network.replace(probes={})
+    return all(Simulator(bare, threads=1, seed=seed).weights(name)[0].size for name in targets)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from strategies import networks
+from strategies import networks, weights_to_record
 
 from snnsim import (
     LIF,
@@ -43,13 +43,6 @@ def run_split(sim: Simulator, cuts: list[int], end: int = N_STEPS) -> Simulator:
         sim.run_steps(max(0, cut - sim.step))
     sim.run_steps(end - sim.step)
     return sim
-
-
-def weights_to_record(network: Network) -> bool:
-    """A random projection may be without synapses; then there is nothing for a probe of its weights."""
-    targets = {p.target for p in network.probes.values() if p.variable == "weight"}
-    bare = network.replace(probes={})
-    return all(build(bare, 1).weights(name)[0].size for name in targets)
 
 
 def outcome(sim: Simulator) -> str:
@@ -106,7 +99,7 @@ def learning_network(precision: str = "float64") -> Network:
 def test_threads_splits_and_resumes_do_not_change_a_bit(
     network: Network, data: st.DataObject, tmp_path_factory
 ) -> None:
-    assume(weights_to_record(network))
+    assume(weights_to_record(network, 7))
     with build(network, threads=1) as sim:
         expected = run_split(sim, []).digest()
         plain = outcome(sim)

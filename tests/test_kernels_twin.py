@@ -12,10 +12,10 @@ import numpy as np
 import oracle
 import oracle_connectivity
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from oracle_network import run_network
-from strategies import networks
+from strategies import networks, weights_to_record
 
 from snnsim.connectivity import Arrays
 from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
@@ -259,6 +259,7 @@ def small_recorder(sim: Simulator, n_steps: int) -> Any:
 @given(networks(max_neurons=12, plastic=True, zero_delay=True), st.integers(1, 4), st.integers(1, 2**31))
 def test_engine_is_its_twin(network: Network, n_ranges: int, seed: int) -> None:
     """Runs of 1 to 60 steps, with and without learning: every array of the state and of the recorder."""
+    assume(weights_to_record(network, seed))
     rng = np.random.default_rng(seed)
     with Simulator(network, dt_ms=0.1, seed=seed, threads=1, n_ranges=n_ranges) as sim:
         mine, other, t = sim.program, copies(sim.program), 0
@@ -311,7 +312,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
                 assert_twins("potentiate_column", plastic, q, r, column, t)
             row = int(rng.integers(plastic.rows.n_rows[q]))
             delay = int(rng.integers(plastic.rows.delay_low[q], plastic.rows.delay_high[q] + 1))
-            slot = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * 2
+            width = int(layout.range_size[r]) * layout.n_channels
+            slot = int(layout.buffer_base[r]) + t % layout.block * width
             assert_twins("arrive_at_row", buffer, plastic, q, r, row, delay, t, slot, True)
     assert_twins("record", recorder, layout, spikes, t - 1)
     ids = np.zeros(p.units.n_units, np.int32)

@@ -213,7 +213,7 @@ def test_failed_restore_in_memory_changes_nothing() -> None:
             recorded.restore(saved | {name: saved[name][:-1]}, rows)
     for wrong in (-1, 2.5, "many"):
         with pytest.raises(FileError, match=r"rows/samples/v: no number of rows"):
-            recorded.restore(saved, rows | {"samples/v": wrong})  # type: ignore[dict-item]
+            recorded.restore(saved, rows | {"samples/v": wrong})  # type: ignore[arg-type]
     with pytest.raises(FileError, match="belongs to other probes"):
         recorded.restore(saved, {"spikes/b": 1})
     assert contents(recorded) == before
