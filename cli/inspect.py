@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,11 +13,19 @@ from snnsim.cli.run import DataDir
 
 if TYPE_CHECKING:
     from snnsim.config import Config
+    from snnsim.runs import RunDirectory
 
 RUN_FACTS = (
-    *("status", "name", "seed", "dt_ms", "duration_ms", "threads", "started_utc", "ended_utc", "wall_s"),
-    *("real_time_factor", "snnsim", "spikes_sha256"),
+    *("status", "name", "seed", "dt_ms", "duration_ms", "threads", "threads_requested", "started_utc"),
+    *("ended_utc", "build_s", "sim_s", "wall_s", "real_time_factor", "snnsim", "spikes_sha256"),
 )
+
+
+_LABELS = {
+    "build_s": "build wall time (s)",
+    "sim_s": "simulation wall time (s)",
+    "wall_s": "total wall time (s)",
+}
 
 
 def inspect(
@@ -124,13 +133,15 @@ def _spikes_text(populations: dict[str, dict[str, Any]]) -> str:
 
 def _run(path: Path, data: Path | None) -> Reply:
     from snnsim.config import load_config
-    from snnsim.results import read_result
+    from snnsim.results import read_result, spike_counts_so_far
     from snnsim.runs import RunDirectory
 
     run = RunDirectory.open(path)
-    facts = {key: run.manifest.get(key) for key in RUN_FACTS}
+    facts = {key: run.manifest.get(key) for key in RUN_FACTS} | _progress(run)
     found = {"run": facts, **_config(load_config(run.resolved_path), data)}
-    lines = [f"{key:<17} {value}" for key, value in facts.items() if value is not None]
+    shown = {_LABELS.get(key, key.replace("_", " ")): value for key, value in facts.items()}
+    width = max(map(len, shown))
+    lines = [f"{key:<{width}}  {value}" for key, value in shown.items() if value is not None]
     text = f"{chr(10).join(lines)}\n\n{_config_text(found)}"
     if (path / "result.json").exists():
         result = read_result(path)
@@ -139,4 +150,26 @@ def _run(path: Path, data: Path | None) -> Reply:
         text += "\n\n" + columns(rows, ("recorded", "spikes", "mean rate (1/s)"))
         if "task" in result:
             text += f"\n\naccuracy {result['task']['accuracy']:.2%}"
+    elif run.spikes_path.exists():
+        found["spikes"] = spike_counts_so_far(run.spikes_path)
+        text += "\n\n" + columns(found["spikes"].items(), ("recorded", "spikes so far"))
     return Reply(found, text)
+
+
+def _progress(run: RunDirectory) -> dict[str, Any]:
+    """Of an unfinished run: how it stands, how far it came, and how to go on."""
+    from snnsim.results import reached_step
+
+    if run.status == "finished":
+        return {}
+    holder = run.holder
+    alive = holder is not None and holder[1]
+    found: dict[str, Any] = {"step_reached": reached_step(run)}
+    dt_ms, duration_ms = run.manifest.get("dt_ms"), run.manifest.get("duration_ms")
+    if dt_ms and duration_ms:
+        found["n_steps"] = round(duration_ms / dt_ms)
+    if run.status == "running" and not alive:
+        found["status"] = f"died (process {holder[0]} is gone)" if holder else "died (its process is gone)"
+    if not alive:
+        found["fix"] = f"snnsim resume {quote(str(run.path))}"
+    return found

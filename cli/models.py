@@ -27,29 +27,34 @@ def models(
     ] = None,
     json: Json = False,
 ) -> Reply:
-    """List neuron models, synapses, connection rules, stimuli and learning rules.
+    """List all that a config file can hold: tables, models, rules, stimuli, ways to give values.
 
-    With a name: its equations, and every parameter with unit, range and default.
+    With a name: its equations, and every key with type, unit, range and default.
 
     \b
     Examples:
       snnsim models
-      snnsim models lif
+      snnsim models config
+      snnsim models LIF
       snnsim models stdp --json
     """
     known = catalogue()
     if name is None:
         return Reply({"groups": {group: _entries(kinds) for group, kinds in known.items()}}, _list(known))
     for group, kinds in known.items():
-        if name in kinds:
-            entry = _entry(name, kinds[name])
-            return Reply({"group": group, **entry}, _page(group, entry))
+        for kind, cls in kinds.items():
+            if _plain_name(name) in (_plain_name(kind), _plain_name(cls.__name__)):
+                entry = entry_of(kind, cls)
+                return Reply({"group": group, **entry}, _page(group, entry, cls.KIND))
     every = [kind for kinds in known.values() for kind in kinds]
     raise Usage("no such model", where="snnsim models", got=name, fix=nearest(name, every))
 
 
 def catalogue() -> dict[str, dict[str, type[Spec]]]:
     """Group -> kind -> description class."""
+    from snnsim.arrayfile import ArrayFile
+    from snnsim.classify import Classify
+    from snnsim.config import Document, Run
     from snnsim.connectivity import RULES
     from snnsim.distributions import DISTRIBUTIONS
     from snnsim.models import NEURONS, AdaptiveThreshold, Delta, Exponential
@@ -58,28 +63,62 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     from snnsim.stimuli import STIMULI, Phase
 
     groups: dict[str, tuple[type[Spec], ...]] = {
+        "tables": (Document, Run, Population, Projection, Probe, Phase, Classify),
         "neurons": NEURONS,
         "synapses": (Delta, Exponential),
         "thresholds": (AdaptiveThreshold,),
         "connection rules": RULES,
         "learning rules": (STDP, Normalisation),
         "stimuli": STIMULI,
-        "distributions": DISTRIBUTIONS,
-        "tables": (Population, Projection, Probe, Phase),
+        "values": (_values_page(), *DISTRIBUTIONS, ArrayFile),
     }
     return {group: {_kind(cls): cls for cls in classes} for group, classes in groups.items()}
 
 
+def _values_page() -> type[Spec]:
+    from snnsim.spec import Spec
+
+    class Values(Spec):
+        """How to give a key of type "values": a number, a list, a distribution or a file.
+
+        a number        tau_m_ms = 20.0                                                 the same for all
+        a list          tau_m_ms = [20.0, 21.0, 19.5]                                   one each
+        a distribution  tau_m_ms = { kind = "normal", mean = 20.0, std = 1.0, low = 5.0 }
+        a file          tau_m_ms = { file = "net.npz", array = "tau" }                  one each
+
+        One each means: for each neuron of a population, each source of a stimulus, and, for weights and
+        delays of a rule of kind arrays, each connection.  Keys of type "list" and "indices" take a list or
+        a file.  Files are made with numpy.savez and lie beside the config.
+        """
+
+    return Values
+
+
+_TABLES = {
+    "Document": "config",
+    "Classify": "task",
+    "ArrayFile": "file",
+}  # by the name of the table, where that is another
+
+
 def _kind(cls: type[Spec]) -> str:
     """The word of a config file, or the class's name in snake case where none is needed there."""
+    if cls.__name__ in _TABLES:
+        return _TABLES[cls.__name__]
     return cls.KIND or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
 
 
+def _plain_name(name: str) -> str:
+    """A kind and the name of its class become the same word."""
+    return name.lower().replace("_", "")
+
+
 def _entries(kinds: dict[str, type[Spec]]) -> list[dict[str, Any]]:
-    return [_entry(name, cls) for name, cls in kinds.items()]
+    return [entry_of(name, cls) for name, cls in kinds.items()]
 
 
-def _entry(name: str, cls: type[Spec]) -> dict[str, Any]:
+def entry_of(name: str, cls: type[Spec]) -> dict[str, Any]:
+    """A description class as plain data: kind, doc, and parameters."""
     from snnsim.mapping import to_mapping
     from snnsim.spec import defaults, rules
 
@@ -116,7 +155,20 @@ def _range(rule: Rule) -> str:
         return " | ".join(rule.choices)
     if rule.types:
         return " | ".join(_kind(t) for t in rule.types)
+    if rule.low == rule.high:
+        return f"{rule.low:g}"
     return rule.range_text().removeprefix("in ").removesuffix(rule.unit).strip()
+
+
+_TYPES = {
+    "integer": "whole number",
+    "flag": "true or false",
+    "choice": "word",
+    "array": "list",
+    "record": "table",
+    "records": "list of tables",
+    "table": "named tables",
+}
 
 
 def _list(known: dict[str, dict[str, type[Spec]]]) -> str:
@@ -125,16 +177,35 @@ def _list(known: dict[str, dict[str, type[Spec]]]) -> str:
     for group, kinds in known.items():
         lines = [f"  {name:<{width}}  {(cls.__doc__ or '').splitlines()[0]}" for name, cls in kinds.items()]
         blocks.append("\n".join([group, *lines]))
-    return "\n\n".join([*blocks, "Parameters of one: snnsim models NAME"])
+    return "\n\n".join([*blocks, "Keys of one: snnsim models NAME"])
 
 
-def _page(group: str, entry: dict[str, Any]) -> str:
-    rows = [
-        (p["name"], p["unit"], p["range"], "required" if p["required"] else _default(p["default"]), p["help"])
+def rows_of(entry: dict[str, Any]) -> list[tuple[str, str, str, str, str, str]]:
+    """One row a key: name, type, unit, range, default, meaning."""
+    return [
+        (
+            p["name"],
+            _TYPES.get(p["type"], p["type"]),
+            p["unit"],
+            p["range"],
+            "required" if p["required"] else _default(p["default"]),
+            p["help"],
+        )
         for p in entry["parameters"]
     ]
-    table = columns(rows, ("parameter", "unit", "range", "default", "")) if rows else "no parameters"
-    return f"{entry['kind']} ({group})\n\n{entry['doc']}\n\n{table}"
+
+
+def _page(group: str, entry: dict[str, Any], word: str) -> str:
+    parts = [f"{entry['kind']} ({group})", entry["doc"]]
+    if word:
+        parts.append(f'in a config file: kind = "{word}"')
+    if rows := rows_of(entry):
+        parts.append(columns(rows, ("key", "type", "unit", "range", "default", "")))
+        if any(p["type"] == "values" for p in entry["parameters"]):
+            parts.append("Type values: a number, a list, a distribution or a file; see snnsim models values.")
+    elif entry["kind"] != "values":
+        parts.append("no keys")
+    return "\n\n".join(parts)
 
 
 def _default(value: Any) -> str:
@@ -145,7 +216,7 @@ def _default(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, dict):
-        return str(value.get("kind") or value.get("name") or "")
+        return str(value.get("kind") or value.get("name") or "none")
     if isinstance(value, list):
         return f"[{', '.join(_default(item) for item in value)}]"
     return str(value)

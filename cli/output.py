@@ -40,6 +40,7 @@ class Reply:
     text      what a person sees on stdout
     warnings  sentences for stderr, and in the JSON object
     error     why the command did not do all it was asked for, where it has an answer nevertheless
+    others    errors besides that one, for stderr
     """
 
     data: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Reply:
     warnings: Sequence[str] = ()
     error: SnnError | None = None
     exit_code: ExitCode = field(default=ExitCode.OK)
+    others: Sequence[SnnError] = ()
 
 
 class Usage(SnnError):
@@ -83,8 +85,8 @@ def present(reply: Reply, command: str, as_json: bool) -> int:
     sys.stdout.flush()
     for warning in reply.warnings:
         say(f"{_paint('warning', typer.colors.YELLOW)}: {warning}")
-    if reply.error is not None:
-        say(in_words(reply.error))
+    for error in [reply.error, *reply.others] if reply.error is not None else []:
+        say(in_words(error))
     return int(reply.exit_code)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from snnsim.cli.output import Json, Reply, Usage
 from snnsim.cli.resume import RunDir
 from snnsim.cli.run import DataDir
-from snnsim.errors import ConfigError, nearest
+from snnsim.errors import ConfigError, FileError, nearest
 
 if TYPE_CHECKING:
     from snnsim.config import Config
@@ -31,7 +32,10 @@ def plot(
     run_dir: RunDir,
     kind: Annotated[
         Kind,
-        typer.Argument(help="raster of spikes; vm: membrane potentials; weights: learned weights; rates."),
+        typer.Argument(
+            help="raster of spikes; vm: membrane potentials; weights: learned weights, over time where a "
+            "probe recorded them; rates."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -43,17 +47,21 @@ def plot(
     projection: Annotated[
         str | None, typer.Option(metavar="NAME", help="Projection whose weights are drawn.")
     ] = None,
+    probe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only what this probe recorded: vm, weights over time.")
+    ] = None,
     from_ms: Annotated[float | None, typer.Option(min=0.0, help="Start of the window.")] = None,
     to_ms: Annotated[float | None, typer.Option(min=0.0, help="End of the window.")] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> Reply:
-    """Draw one figure of a run, also of one that is still at work.
+    """Draw one figure of a run, also of one that is still at work, up to where it has come.
 
     \b
     Examples:
       snnsim plot RUN raster -o raster.png --from-ms 0 --to-ms 500
       snnsim plot RUN rates --population exc -o rates.pdf
+      snnsim plot RUN vm --population exc --population inh
       snnsim plot RUN weights --projection input_exc -o weights.svg
     """
     from snnsim import plots
@@ -67,17 +75,44 @@ def plot(
         raise Usage(
             "unknown format of figures", where="--out", got=path.suffix, expected=".png, .svg or .pdf"
         )
+    view, title, warnings = _window(run, config, from_ms, to_ms)
     if kind is Kind.WEIGHTS:
-        figure = _weights(run, config, projection)
+        figure = _weights(run, config, projection, probe, view, title)
+    elif kind is Kind.VM:
+        figure = _membrane(run, config, population or [], probe, view, title)
     else:
-        end = to_ms if to_ms is not None else run.manifest.get("duration_ms")
-        view = (from_ms or 0.0, float(end) if isinstance(end, int | float) else 1000.0)
-        if view[1] <= view[0]:
-            raise Usage("an empty window", where="--to-ms", got=view[1], expected=f"above {view[0]:g} ms")
-        draw = _membrane if kind is Kind.VM else _spikes
-        figure = draw(run, config, kind, population or [], view, data)
+        figure = _spikes(run, config, kind, population or [], view, data, title)
     plots.save(figure, path)
-    return Reply({"kind": kind, "file": path}, str(path))
+    if path.parent.resolve() == run.path.resolve():
+        run.renew([path.name])
+    return Reply({"kind": kind, "file": path}, str(path), warnings)
+
+
+def _window(
+    run: RunDirectory, config: Config, from_ms: float | None, to_ms: float | None
+) -> tuple[tuple[float, float], str, list[str]]:
+    """The window in ms, no longer than what was simulated; the title; warnings."""
+    from snnsim.results import reached_step
+
+    end = round(reached_step(run) * config.run.dt_ms, 9)
+    start, wanted = from_ms or 0.0, to_ms if to_ms is not None else end
+    if to_ms is not None and wanted <= start:
+        raise Usage("an empty window", where="--to-ms", got=wanted, expected=f"above {start:g} ms")
+    if start >= end:
+        reached = f"0 to {end:g} ms" if end else "nothing yet"
+        raise Usage(
+            "the window lies beyond what was simulated",
+            where="--from-ms" if from_ms else str(run.path),
+            got=f"{start:g} ms",
+            expected=f"within what was simulated: {reached}",
+            fix="" if run.status == "finished" else f"snnsim resume {quote(str(run.path))}",
+        )
+    warnings = [f"only {end:g} ms were simulated; the window ends there"] if wanted > end else []
+    whole = run.manifest.get("duration_ms")
+    title = config.name
+    if run.status != "finished" and isinstance(whole, int | float):
+        title += f" (stopped at {end:,g} of {whole:,g} ms)"
+    return (start, min(wanted, end)), title, warnings
 
 
 def _spikes(
@@ -87,6 +122,7 @@ def _spikes(
     wanted: list[str],
     view: tuple[float, float],
     data: Path | None,
+    title: str,
 ) -> Any:
     from snnsim import plots
     from snnsim.results import recorded, sizes_of, window
@@ -99,43 +135,62 @@ def _spikes(
     names = [_known(name, known, "--population") for name in wanted] or list(known)
     trains = {name: (*window(run.spikes_path, name, *view), known[name]) for name in names}
     draw = plots.raster if kind is Kind.RASTER else plots.rates
-    return draw(*plots.stack(trains), t0_ms=view[0], t1_ms=view[1], title=config.name)[0]
+    return draw(*plots.stack(trains), t0_ms=view[0], t1_ms=view[1], title=title)[0]
 
 
 def _membrane(
     run: RunDirectory,
     config: Config,
-    kind: Kind,
     wanted: list[str],
+    probe: str | None,
     view: tuple[float, float],
-    data: Path | None,
+    title: str,
 ) -> Any:
-    from snnsim import plots
-    from snnsim.recording import read_state
+    """Potentials of the probe named, of those of the populations named, or of all."""
+    from snnsim.run_figures import potentials, probes_of
 
-    probes = {n: p for n, p in config.network.probes.items() if p.variable == "v_mv"}
+    probes = probes_of(config, "v_mv")
     if not probes:
         raise ConfigError(
             "no membrane potential was recorded",
             where="probes",
             fix='add a probe with variable = "v_mv" and run again',
         )
-    by_population = {p.target: n for n, p in probes.items()}
-    name = by_population[_known(wanted[0], by_population, "--population")] if wanted else next(iter(probes))
-    probe = probes[name]
-    every = probe.every_ms if probe.every_ms is not None else config.run.dt_ms
-    first, last = int(view[0] / every), int(view[1] / every) + 1
-    times, ids, v = read_state(run.state_path, name, first, last)
-    threshold = config.network.populations[probe.target].neuron.v_th_mv
-    shown = threshold if isinstance(threshold, float) else None
-    labels = [f"{probe.target} {k}" for k in ids]
-    return plots.membrane(times, v, shown, labels=labels, title=config.name)[0]
+    if probe is not None:
+        names = [_known(probe, dict.fromkeys(probes), "--probe")]
+    else:
+        targets = dict.fromkeys(config.network.probes[name].target for name in probes)
+        chosen = [_known(name, targets, "--population") for name in wanted] or list(targets)
+        names = [name for target in chosen for name in probes_of(config, "v_mv", target)]
+    figure = potentials(run, config, names, view, title)
+    if figure is None:
+        raise _nothing(run, names, view)
+    return figure
 
 
-def _weights(run: RunDirectory, config: Config, wanted: str | None) -> Any:
-    """As images where the source shows images, else as a histogram."""
+def _nothing(run: RunDirectory, names: list[str], view: tuple[float, float]) -> Usage:
+    from snnsim.run_figures import span_of
+
+    return Usage(
+        "nothing was recorded in this window",
+        where="--from-ms, --to-ms",
+        got=f"{view[0]:g} to {view[1]:g} ms",
+        expected="samples of " + ", ".join(f"{name}: {span_of(run, name)}" for name in names),
+    )
+
+
+def _weights(
+    run: RunDirectory,
+    config: Config,
+    wanted: str | None,
+    probe: str | None,
+    view: tuple[float, float],
+    title: str,
+) -> Any:
+    """As images where the source shows images, else in time where a probe recorded it, else a histogram."""
     from snnsim import plots
     from snnsim.results import read_result
+    from snnsim.run_figures import probes_of, weights_in_time
     from snnsim.run_report import learned_projection
     from snnsim.weightfile import read_weights
 
@@ -144,9 +199,30 @@ def _weights(run: RunDirectory, config: Config, wanted: str | None) -> Any:
         raise ConfigError(
             "no projection of this network learns", where="projections", expected="one with plasticity"
         )
-    name = _known(wanted, dict.fromkeys(plastic), "--projection") if wanted else plastic[0]
+    probes = probes_of(config, "weight")
+    if probe is not None:
+        name = config.network.probes[_known(probe, dict.fromkeys(probes), "--probe")].target
+    else:
+        first = config.network.probes[probes[0]].target if probes else plastic[0]
+        name = _known(wanted, dict.fromkeys(plastic), "--projection") if wanted else first
+    own = [probe] if probe is not None else probes_of(config, "weight", name)
+    finished = (run.path / "weights.h5").exists()
+    images = finished and probe is None and name == learned_projection(config)
+    if own and not images:
+        figure = weights_in_time(run, config, own[0], view, f"{title}: {name}")
+        if figure is None:
+            raise _nothing(run, own, view)
+        return figure
+    if not finished and run.status != "finished":
+        raise FileError(
+            "the weights are written when the run has reached its end",
+            where=str(run.path),
+            got=f"a run that is {run.status}",
+            fix=f"snnsim resume {quote(str(run.path))}",
+            code="file.missing",
+        )
     edges = read_weights(run.path / "weights.h5", name)
-    if name == learned_projection(config):
+    if images:
         found = read_result(run.path).get("task")
         if found is not None:
             rows, columns = found["image_shape"]

@@ -23,4 +23,5 @@ def report(run_dir: RunDir, json: Json = False) -> Reply:
     config = load_config(run.resolved_path)
     figures = draw_figures(run, config, result)
     path = write_run_report(run, config, result, figures)
+    run.renew([path.name, *figures])
     return Reply({"report": path, "figures": [run.path / name for name in figures]}, str(path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,8 @@ DataDir = Annotated[
     typer.Option("--data", envvar="SNNSIM_DATA", metavar="DIR", help="Folder of the data sets."),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Threads; never changes a result. Default: all cores.")
+    int | None,
+    typer.Option("--threads", min=1, max=1024, help="Threads; never changes a result. Default: all cores."),
 ]
 
 
@@ -79,15 +81,20 @@ def run(
 def line_of(plan: Plan) -> str:
     """What is about to run, in one line."""
     run, sizes = plan.config.run, plan.sizes
+    asked = f" (of {plan.threads_requested}: the network is too small for more)"
     return (
         f"{plan.config.name}: {sizes.n_neurons:,} neurons, about {sizes.n_synapses:,} synapses and "
         f"{bytes_text(sizes.total_bytes)}, {plan.n_steps:,} steps of {run.dt_ms:g} ms, "
-        f"{plan.threads} thread{'s' * (plan.threads > 1)}, seed {run.seed}"
+        f"{plan.threads} thread{'s' * (plan.threads > 1)}"
+        f"{asked if plan.threads < plan.threads_requested else ''}, seed {run.seed}"
     )
 
 
 def dry(plan: Plan) -> Reply:
-    """The answer to --dry-run."""
+    """The answer to --dry-run. Raises ConfigError when memory does not hold the network, as a run does."""
+    from snnsim.simulator import check_memory
+
+    check_memory(plan.sizes)
     run, files = plan.config.run, plan.outputs()
     data: dict[str, Any] = {
         "name": plan.config.name,
@@ -98,11 +105,12 @@ def dry(plan: Plan) -> Reply:
         "dt_ms": run.dt_ms,
         "duration_ms": plan.n_steps * run.dt_ms,
         "threads": plan.threads,
+        "threads_requested": plan.threads_requested,
         "seed": run.seed,
         "inputs": plan.inputs,
         "files": files,
     }
-    return Reply(data, f"{line_of(plan)}\nwould write {', '.join(files)}\nnothing was written")
+    return Reply(data, f"{line_of(plan)}\nwould write {', '.join(files)}\nnothing was written", plan.warnings)
 
 
 def simulate(plan: Plan, *, quiet: bool, out: Path | None = None, run: RunDirectory | None = None) -> Reply:
@@ -140,7 +148,10 @@ def answer(plan: Plan, run: RunDirectory, outcome: Outcome, quiet: bool) -> Repl
         )
         return Reply(outcome.result, "", outcome.warnings, error, code)
     if not quiet:
-        say(f"next: open {run.report_path}, or snnsim plot {folder} raster -o raster.png")
+        variables = {probe.variable for probe in plan.config.network.probes.values()}
+        kind = "raster" if "spikes" in variables else "vm" if "v_mv" in variables else ""
+        plot = f", or snnsim plot {folder} {kind} -o {kind}.png" if kind else ""
+        say(f"next: open {run.report_path}{plot}")
     return Reply(outcome.result, in_words(outcome.result), outcome.warnings)
 
 
@@ -155,7 +166,8 @@ def in_words(result: dict[str, Any]) -> str:
     if rates:
         lines.append(f"mean rates in spikes/s: {rates}")
     lines.append(
-        f"{result['duration_ms'] / 1000:.6g} s of model time in {result['sim_s']:.3g} s "
-        f"(real-time factor {result['rtf']:.3g}), built in {result['build_s']:.2g} s"
+        f"{result['duration_ms'] / 1000:.6g} s of model time; wall time: simulation {result['sim_s']:.3g} s "
+        f"(real-time factor {result['rtf']:.3g}), build {result['build_s']:.2g} s, "
+        f"total {result.get('wall_s', math.nan):.3g} s"
     )
     return "\n".join(lines)

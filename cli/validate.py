@@ -30,16 +30,19 @@ def validate(
 
     entries: list[dict[str, Any]] = []
     lines: list[str] = []
-    first: SnnError | None = None
+    faults: list[SnnError] = []
+    warnings: list[str] = []
     for file in files:
         try:
             kind, facts = check(file, data)
         except SnnError as error:
-            first = first or error
+            faults.append(error)
             entries.append({"file": file, "ok": False, "error": describe(error)})
-            lines.append(f"{file}: NOT ok: {error}")
+            lines.append(f"{file}: NOT ok")  # what is wrong follows on stderr
         else:
             entries.append({"file": file, "ok": True, "kind": kind, "facts": facts})
+            warnings += [f"{file}: {warning}" for warning in facts.get("warnings", ())]
             lines.append(f"{file}: {kind}, ok")
-    code = ExitCode.OK if first is None else ExitCode(first.exit_code)
-    return Reply({"files": entries}, "\n".join(lines), error=first, exit_code=code)
+    code = ExitCode(faults[0].exit_code) if faults else ExitCode.OK
+    first = faults[0] if faults else None
+    return Reply({"files": entries}, "\n".join(lines), warnings, first, code, faults[1:])

@@ -50,7 +50,7 @@ def _atomic_load(typing_context, array, index):
     return types.int64(array, types.intp), codegen
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def wait_for_all(sync, n_threads):
     """Return when n_threads threads have called this, or when sync[ABORT] is set.
 

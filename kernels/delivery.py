@@ -16,7 +16,7 @@ _FETCHED = 160  # synapses of a row fetched ahead; the processor itself goes on 
 _LINE = 64  # bytes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def deliver(
     buffer,
     queue,
@@ -66,7 +66,7 @@ def deliver(
     add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, stride)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def add_queued(buffer, queue, start, target, weight, waiting, stride):
     """Add the synapses of the first `waiting` spikes of the queue, in order.
 

@@ -12,14 +12,16 @@ step t of one range:
 Results do not depend on the number of threads: a range is worked on by one thread at a time, and what
 it reads of others is complete at the barrier.  They do not depend on how a run is split, since blocks
 are counted from step 0 and unfinished ones are part of the state.
+
+The kernels of the loop allocate nothing and are compiled without reference counts (_nrt=False): taking a
+slice would otherwise count atomically, and threads would fight for the counters of shared arrays.
 """
 
 import numpy as np
 from numba import njit
 
 from snnsim.kernels.barrier import wait_for_all
-from snnsim.kernels.delivery import QUEUE, deliver
-from snnsim.kernels.layout import Queue, Scratch
+from snnsim.kernels.delivery import deliver
 from snnsim.kernels.neurons import (
     CHUNK,
     DRIVE,
@@ -45,31 +47,18 @@ from snnsim.kernels.sources import current_input, emit, poisson_input
 POTENTIAL, CURRENT_EXC, CURRENT_INH, THETA = 0, 1, 2, 3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def advance(  # noqa: C901  (the order of a step is best read in one place)
     tid, n_threads, sync, begin, end, learning,
-    layout, cells, parameters, spikes, static, plastic, sources, drives, recorder,
+    layout, cells, parameters, spikes, static, plastic, sources, drives, recorder, scratch, queue,
 ):  # fmt: skip
     """Run the steps begin <= t < end; returns the step reached.
 
+    scratch, queue  working memory of this thread alone
     Stops early, in the same step in all threads, when the spike record might overflow in the next step.
     """
     room = recorder.spike_step.size - spikes.ids.shape[1]
     written = 0
-    scratch = Scratch(
-        np.empty(CHUNK, cells.potential.dtype),
-        np.empty(CHUNK, cells.potential.dtype),
-        np.empty(CHUNK, np.uint8),
-        np.empty(CHUNK, np.uint64),
-        np.empty(CHUNK, np.uint32),
-        np.empty(CHUNK, np.uint32),
-    )
-    queue = Queue(
-        np.empty(QUEUE, np.int64),
-        np.empty(QUEUE, np.int64),
-        np.empty(QUEUE, np.int64),
-        np.empty(QUEUE, np.int64),
-    )
     for t in range(begin, end):
         for r in range(tid, layout.n_ranges, n_threads):
             sample(recorder, layout, cells, r, begin, t)
@@ -111,7 +100,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     return end
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def deliver_within_block(queue, layout, spikes, static, r, level, t, arrive_low):
     """Spikes of one level and step t deliver what arrives from arrive_low to the end of the block."""
     arrive_high = t - t % layout.block + layout.block - 1
@@ -123,7 +112,7 @@ def deliver_within_block(queue, layout, spikes, static, r, level, t, arrive_low)
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def fire_sources(layout, spikes, sources, r, t):
     """The spike list of the sources of range r in step t."""
     slot = t % spikes.n_fired.shape[0]
@@ -136,7 +125,7 @@ def fire_sources(layout, spikes, sources, r, t):
     spikes.n_fired[slot, r] = found - layout.list_first[r]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning):
     """Step t of the neurons of one (level, range), and their spike list."""
     part = level * layout.n_ranges + r
@@ -154,7 +143,7 @@ def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t,
     spikes.n_fired[slot, part] = found - layout.list_first[part]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offset, t, learning):
     """Step t of up to CHUNK neurons of one population; returns the number of spikes."""
     n = min(CHUNK, layout.segment_n[g] - offset)
@@ -203,7 +192,7 @@ def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offse
     return n_fired
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def sample(recorder, layout, cells, r, begin, t):
     """Copy the state variables of range r that are due at the start of step t."""
     n_ranges = layout.n_ranges
@@ -223,7 +212,7 @@ def sample(recorder, layout, cells, r, begin, t):
                 recorder.frame[at] = cells.current[recorder.variable[p] - CURRENT_EXC, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def record(recorder, layout, spikes, t):
     """Append the wanted spikes of step t, ascending by unit within each level."""
     slot = t % spikes.n_fired.shape[0]

@@ -25,7 +25,7 @@ P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2
 N_ROWS = 11  # P_VC and P_CC take two rows each: exc, inh
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def receive(current, drive, arrived, p_vc, p_cc):
     """Add what arrived to a synaptic current, its effect to the drive, and let it decay.
 
@@ -41,7 +41,7 @@ def receive(current, drive, arrived, p_vc, p_cc):
         arrived[k] = zero
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def integrate(potential, carry, refractory, drive, threshold, p_leak):
     """Advance the potential; the threshold only decides whether there is something to carry.
 
@@ -59,7 +59,7 @@ def integrate(potential, carry, refractory, drive, threshold, p_leak):
         carry[k] = zero if held | (after >= threshold[k]) else change - (after - before)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def fire(potential, refractory, spiked, threshold, reset, refractory_steps, subtract):
     """Test the threshold, reset; returns the number of spikes.
 
@@ -83,28 +83,28 @@ def fire(potential, refractory, spiked, threshold, reset, refractory_steps, subt
     return total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def copy(to, values):
     """to <- values.   to  F[n]  written"""
     for k in range(to.size):
         to[k] = values[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def decay_theta(theta, p_theta):
     """theta <- theta P_THETA.   theta  F[n]  changed  mV"""
     for k in range(theta.size):
         theta[k] = theta[k] * p_theta[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def raise_theta(theta, spiked, theta_plus):
     """theta <- theta + theta_plus where a spike was emitted.   theta  F[n]  changed  mV"""
     for k in range(theta.size):
         theta[k] = theta[k] + theta_plus[k] if spiked[k] != 0 else theta[k]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def collect(ids, spiked, first_unit, found):
     """Write the units that spiked, ascending, to ids[found:]; returns the new count.
 

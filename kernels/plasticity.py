@@ -17,7 +17,7 @@ N_CONSTANTS = 10
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def decayed(trace, table, rate, steps):
     """trace * exp(-steps * rate), from a table of the exponential as far as it goes."""
     if steps < table.size:
@@ -25,7 +25,7 @@ def decayed(trace, table, rate, steps):
     return trace * math.exp(-steps * rate)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def depressed(w, trace, dependence, constant):
     """The weight after a presynaptic arrival that meets the postsynaptic trace.
 
@@ -43,7 +43,7 @@ def depressed(w, trace, dependence, constant):
     return min(max(w - constant[A_MINUS] * size * trace, w_min), w_max)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def potentiated(w, trace, dependence, constant):
     """The weight after a postsynaptic spike that meets the presynaptic trace."""
     w_min, w_max = constant[W_MIN], constant[W_MAX]
@@ -58,7 +58,7 @@ def potentiated(w, trace, dependence, constant):
     return min(max(w + constant[A_PLUS] * size * trace, w_min), w_max)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def first_at_least(ids, low, high, unit):
     """Smallest k in [low, high] with ids[k] >= unit (high if none); ids ascend."""
     while low < high:
@@ -70,7 +70,7 @@ def first_at_least(ids, low, high, unit):
     return low
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     """Presynaptic spikes that arrive in step t at the plastic synapses of range r.
 
@@ -103,7 +103,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
                     arrive_at_row(buffer, plastic, q, r, unit - first_unit, delay, t, at, learning)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def arrive_at_row(buffer, plastic, q, r, row, delay, t, at, learning):
     """One presynaptic spike at the synapses of one row with one delay."""
     rows = plastic.rows
@@ -139,7 +139,7 @@ def arrive_at_row(buffer, plastic, q, r, row, delay, t, at, learning):
         plastic.arrived_step[e] = t
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def post_spikes(layout, spikes, plastic, r, level, t, learning):
     """Postsynaptic spikes of step t: potentiate the incoming synapses, then raise the trace."""
     part = level * layout.n_ranges + r
@@ -172,7 +172,7 @@ def post_spikes(layout, spikes, plastic, r, level, t, learning):
             plastic.post_step[i] = t
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def potentiate_column(plastic, q, r, column, t):
     """One postsynaptic spike at all synapses onto its neuron."""
     base = plastic.rows.base[q, r]
@@ -194,7 +194,7 @@ def potentiate_column(plastic, q, r, column, t):
             )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def normalise(plastic, q, r):
     """Scale the weights onto each target of range r to the sum TOTAL."""
     base = plastic.rows.base[q, r]

@@ -10,7 +10,7 @@ _MOST_CUTS = 32  # more are found faster by bisection
 _TIE = 1 << 16
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def emit(ids, found, sources, p, first_unit, low, n, t):
     """Spikes of the sources low to low + n - 1 of source population p in step t.
 
@@ -57,7 +57,7 @@ def emit(ids, found, sources, p, first_unit, low, n, t):
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def emit_events(ids, found, sources, p, first_unit, low, n, t):
     """Given spikes of step t; see emit."""
     left, end = sources.event_base[p], sources.event_base[p + 1]
@@ -77,7 +77,7 @@ def emit_events(ids, found, sources, p, first_unit, low, n, t):
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def poisson_input(arrived, draw, top, count, drives, d, low, t):
     """Add the weighted Poisson counts of drive d to the neurons low, low + 1, ... of its target.
 
@@ -104,7 +104,7 @@ def poisson_input(arrived, draw, top, count, drives, d, low, t):
         arrived[k] += weight * arrived.dtype.type(count[k])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def count_one(draw, cut):
     """Number of cuts <= the 53 upper bits of draw; cut uint64[...] ascending."""
     u = draw >> np.uint64(11)
@@ -118,7 +118,7 @@ def count_one(draw, cut):
     return left
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def count_shared(count, draw, top, cut):
     """count_one for many draws, by comparing their upper 32 bits first.
 
@@ -148,7 +148,7 @@ def count_shared(count, draw, top, cut):
             count[k] = count_one(draw[k], cut)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def current_input(drive, drives, c, low, t, p_v0):
     """Add current c, constant since its last given time, to the drive of the neurons from low on.
 

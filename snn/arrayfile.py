@@ -8,12 +8,16 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
-from snnsim.errors import ConfigError, FileError, SnnError, nearest
+from snnsim.errors import FileError, SnnError, nearest
+from snnsim.fields import text
+from snnsim.mapping import from_mapping
+from snnsim.spec import Spec
 
 SIZE_LIMIT = 64 * 2**30
 
@@ -24,35 +28,30 @@ _DAMAGE = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArrayFile(Spec):
+    """An array in an .npz file (numpy.savez), instead of a list: { file = "net.npz", array = "tau" }.
+
+    For every value and every list, where one number each is meant.
+    """
+
+    file: str = text(help="an .npz file in the folder of the config, or below")
+    array: str = text(help="name of the array in the file")
+
+
 def read_array(reference: Mapping[str, Any], where: str, folder: Path | None) -> np.ndarray:
     """The array that a reference names.
 
     Raises ConfigError for a wrong reference and FileError for a file that is missing, outside the
     config's folder, damaged, or larger than it claims.
     """
-    for key in reference:
-        if key not in ("file", "array"):
-            raise ConfigError(
-                "unknown key",
-                where=f"{where}.{key}",
-                fix=nearest(str(key), ("file", "array")),
-                code="config.unknown_key",
-            )
-    for key in ("file", "array"):
-        if not isinstance(reference.get(key), str):
-            raise ConfigError(
-                "wrong type",
-                where=f"{where}.{key}",
-                got=reference.get(key),
-                expected="a name in quotes",
-                code="config.wrong_type",
-            )
+    named = cast(ArrayFile, from_mapping((ArrayFile,), reference, where))
     try:
-        return _read_member(_locate(reference["file"], where, folder), reference["array"], where)
+        return _read_member(_locate(named.file, where, folder), named.array, where)
     except SnnError:
         raise
     except _DAMAGE as error:
-        raise FileError(f"not a readable .npz file ({error})", where=where, got=reference["file"]) from error
+        raise FileError(f"not a readable .npz file ({error})", where=where, got=named.file) from error
 
 
 def _locate(name: str, where: str, folder: Path | None) -> Path:

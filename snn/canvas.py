@@ -60,11 +60,20 @@ def dress(axes: Axes | Iterable[Axes], grid: bool = True) -> None:
             label.set(fontsize=9, color=INK)
 
 
-def scale_bar(
-    figure: Figure, ax: Axes, image: Any, label: str, extend: str = "neither", **options: Any
-) -> Any:
-    """The colour scale of an image, with its unit."""
-    bar = figure.colorbar(image, ax=ax, extend=extend, pad=0.02, **options)
+SECONDS_ABOVE_MS = 10_000.0
+
+
+def time_axis(ax: Axes, end_ms: float, note: str = "") -> None:
+    """Label of an axis whose data are ms: in ms, above 10 s in s. Every tick shows its whole number."""
+    unit, scale = ("s", 1000.0) if end_ms > SECONDS_ABOVE_MS else ("ms", 1.0)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x / scale:,.10g}")
+    ax.set_xlabel(f"time ({unit}){note}")
+
+
+def scale_bar(figure: Figure, ax: Axes, image: Any, label: str, **options: Any) -> Any:
+    """The colour scale of an image, with its unit; in axes of its own where `cax` gives them."""
+    place: dict[str, Any] = {} if "cax" in options else {"ax": ax, "pad": 0.02}
+    bar = figure.colorbar(image, **place, **options)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=8, length=2.5, color="#888888", labelcolor=INK)
     bar.set_label(label, fontsize=9, color=INK)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,14 +33,27 @@ def wrong_type(value: Any, rule: Rule, where: str) -> ConfigError:
     return ConfigError("wrong type", where=where, got=value, expected=wanted(rule), code="config.wrong_type")
 
 
+def expect(value: Any, cls: type, where: str, fix: str = "") -> None:
+    """ConfigError unless `value` is a `cls`: for arguments of functions, where Python would say less."""
+    if not isinstance(value, cls):
+        raise ConfigError(
+            "wrong type",
+            where=where,
+            got=value,
+            expected=f"a {cls.__name__}",
+            fix=fix,
+            code="config.wrong_type",
+        )
+
+
 _NOUNS = {
     "number": "a number",
     "integer": "a whole number",
     "flag": "true or false",
     "text": "a name in quotes",
-    "values": "a number, a list of numbers or a distribution",
-    "array": "a list of numbers",
-    "indices": "a list of whole numbers >= 0",
+    "values": "a number, a list of numbers, a distribution or { file = ..., array = ... }",
+    "array": "a list of numbers or { file = ..., array = ... }",
+    "indices": "a list of whole numbers >= 0 or { file = ..., array = ... }",
     "table": "a table of named descriptions",
 }
 
@@ -195,9 +209,28 @@ def _check_indices(value: Any, rule: Rule, where: str) -> np.ndarray:
 
 
 def _check_record(value: Any, rule: Rule, where: str) -> Spec:
-    if not isinstance(value, rule.types):
-        raise wrong_type(value, rule, where)
-    return value
+    """Only Python gets here with something else: tables of config files are descriptions by now."""
+    if isinstance(value, rule.types):
+        return value
+    raise ConfigError(
+        "wrong type",
+        where=where,
+        got=value,
+        expected=", ".join(f"{t.__name__}(...)" for t in rule.types),
+        fix=_call(value, rule),
+        code="config.wrong_type",
+    )
+
+
+def _call(value: Any, rule: Rule) -> str:
+    """What to write instead of a class, or of the word that a config file has for it."""
+    from snnsim.spec import defaults, rules
+
+    for cls in rule.types:
+        if value is cls or (isinstance(value, str) and value in (cls.KIND, cls.__name__)):
+            needed = set(rules(cls)) - set(defaults(cls))
+            return f"call the class: {cls.__name__}({'...' if needed else ''})"
+    return ""
 
 
 def _check_records(value: Any, rule: Rule, where: str) -> tuple[Spec, ...]:
@@ -206,12 +239,15 @@ def _check_records(value: Any, rule: Rule, where: str) -> tuple[Spec, ...]:
     return tuple(_check_record(item, rule, f"{where}[{k}]") for k, item in enumerate(value))
 
 
-def _check_table(value: Any, rule: Rule, where: str) -> dict[str, Spec]:
+def _check_table(value: Any, rule: Rule, where: str) -> Mapping[str, Spec]:
+    """A view that cannot be written to, of a copy that nobody else has."""
     if not isinstance(value, Mapping):
         raise wrong_type(value, rule, where)
     for name in value:
         check_name(name, f"{where}.{name}")
-    return {name: _check_record(item, rule, f"{where}.{name}") for name, item in value.items()}
+    return MappingProxyType(
+        {name: _check_record(item, rule, f"{where}.{name}") for name, item in value.items()}
+    )
 
 
 def check_name(name: Any, where: str) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,15 +23,16 @@ import numpy as np
 import tomli_w
 
 from snnsim.atomic import replacing, write_text
+from snnsim.checks import expect
 from snnsim.classify import Classify
 from snnsim.errors import ConfigError, FileError, SnnError, nearest
-from snnsim.fields import integer, number, record, text
+from snnsim.fields import choice, integer, number, record, table, text
 from snnsim.grid import check_grid
 from snnsim.mapping import from_mapping, to_mapping
-from snnsim.network import Network
+from snnsim.network import Network, Population, Probe, Projection
 from snnsim.overrides import apply_overrides
 from snnsim.spec import Spec, rules
-from snnsim.stimuli import Images
+from snnsim.stimuli import STIMULI, Images
 from snnsim.toml_lines import key_lines, nearest_line
 
 SCHEMA = 1
@@ -40,7 +41,6 @@ INLINE_LIMIT = 64  # longer arrays go to an .npz file
 
 _INT64 = 2**63
 _NAMED = ("populations", "projections", "stimuli", "probes")
-_KEYS = ("schema", "name", "run", *rules(Network), "task")
 # A key of thousands of parts would keep tomllib busy for minutes.
 _LONG_KEY = re.compile(r"(?:[^\s.,=]{1,300}[ \t]*+\.[ \t]*+){40}")
 _LONG_NUMBER = re.compile(r"[0-9_]{4000}")
@@ -62,16 +62,39 @@ class Run(Spec):
     )
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Document(Spec):
+    """The top level of a config file: keys before the first table, then the tables.
+
+    Names of your own follow the tables in the plural: [populations.exc], [projections.exc_inh].
+    """
+
+    schema: int = integer(low=SCHEMA, high=SCHEMA, help="version of the format")
+    name: str | None = text(None, help="name of runs; without: that of the file")
+    precision: str = choice("float64", "float32", default="float64", help="type of state and weights")
+    run: Run = record(Run, default=Run(), help="how long, how finely, which seed")
+    populations: Mapping[str, Spec] = table(Population, help="neurons")
+    projections: Mapping[str, Spec] = table(Projection, default={}, help="connections")
+    stimuli: Mapping[str, Spec] = table(*STIMULI, default={}, help="input from outside")
+    probes: Mapping[str, Spec] = table(Probe, default={}, help="what to record")
+    task: Classify | None = record(Classify, default=None, help="what to measure")
+
+
+_KEYS = tuple(rules(Document))
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a config came from, to say so in messages.
 
-    text is the file as it is; overridden lists the key paths given on the command line.
+    text is the file as it is; overridden lists the key paths given on the command line, and options
+    says which of them have an option of their own: {"run.seed": "--seed"}.
     """
 
     path: Path | None = None
     text: str = ""
     overridden: list[str] = field(default_factory=list)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def lines(self) -> dict[str, int]:
@@ -83,14 +106,24 @@ class Origin:
             return
         path = error.where
         if any(path == key or path.startswith((f"{key}.", f"{key}[")) for key in self.overridden):
-            error.where = f"--set {path}"
+            error.where = self.options.get(path, f"--set {path}")
             return
+        self._name_the_cause(error)
         line = nearest_line(self.lines, path)
         if line is None and re.split(r"[.\[]", path)[0] not in _KEYS:
             return
         error.file, error.line = str(self.path or "<text>"), line or 1
         if not path.isprintable():
             error.where = ascii(path)[1:-1]
+
+    def _name_the_cause(self, error: SnnError) -> None:
+        """A new kind makes the keys of the old one wrong, and its own missing."""
+        table = error.where.rpartition(".")[0]
+        if f"{table}.kind" in self.overridden and error.code in ("config.unknown_key", "config.missing_key"):
+            error.fix = (
+                f"--set {table}.kind left the rest of the table as it was; "
+                f"replace it all: --set '{table}={{ kind = ..., ... }}'"
+            )
 
     @contextmanager
     def located(self) -> Iterator[None]:
@@ -143,14 +176,17 @@ class Config(Spec):
             self.task.check_network(self.network, "task")
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+def load_config(
+    path: Path | str, overrides: Sequence[str] = (), options: Mapping[str, str] | None = None
+) -> Config:
     """Read and check a config file.
 
-    overrides are `path=value` texts, as given to --set.
+    overrides are `path=value` texts, as given to --set.  options names, for messages, those key paths that
+    came from an option of their own: {"run.duration_ms": "--duration-ms"}.
     Raises FileError for a file that cannot be read, ConfigError for all that is wrong in it.
     """
     path = Path(path)
-    return _build(Origin(path, _read(path)), path.parent, path.stem, overrides)
+    return _build(Origin(path, _read(path), options=options or {}), path.parent, path.stem, overrides)
 
 
 def loads(
@@ -170,6 +206,7 @@ def save_config(config: Config, path: Path | str) -> None:
 
     Arrays of more than 64 numbers go to `<stem>.npz` beside the file.
     """
+    expect(config, Config, "save_config", "Config(name=..., run=Run(...), network=...)")
     path = Path(path)
     arrays: dict[str, Any] = {}
     document = tomli_w.dumps(_document(config, f"{path.stem}.npz", arrays))
@@ -226,12 +263,23 @@ def _build(origin: Origin, folder: Path | None, name: str, overrides: Sequence[s
         table = {key: data[key] for key in rules(Network) if key in data}
         config = Config(
             name=data.get("name", name),
-            run=cast(Run, from_mapping((Run,), data.get("run", {}), "run")),
+            run=_run(data.get("run", {})),
             network=cast(Network, from_mapping((Network,), table, "", folder)),
             task=cast(Classify, from_mapping((Classify,), data["task"], "task")) if "task" in data else None,
         )
     object.__setattr__(config, "origin", origin)
     return config
+
+
+def _run(data: Any) -> Run:
+    try:
+        return cast(Run, from_mapping((Run,), data, "run"))
+    except ConfigError as error:
+        key = error.where.removeprefix("run.")
+        if error.code == "config.unknown_key" and key in _KEYS:
+            table = rules(Document)[key].kind in ("record", "table")
+            error.fix = f"[{key}] is a table of its own" if table else f"move {key} above the first table"
+        raise
 
 
 def _parse(origin: Origin) -> dict[str, Any]:

@@ -37,7 +37,10 @@ class Distribution(Spec):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Uniform(Distribution):
-    """Uniform in [low, high)."""
+    """Uniform in [low, high).
+
+    A delay drawn from any distribution is rounded to the nearest step.
+    """
 
     KIND = "uniform"
     low: float = number(help="smallest value")

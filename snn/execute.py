@@ -25,6 +25,8 @@ Progress = Callable[[int, int], object]
 Stop = Callable[[], str | None]
 """Gives the reason to stop now ("SIGINT"), or None."""
 
+FACTS = ("spikes_sha256", "n_neurons", "n_synapses", "step", "threads", "threads_requested")
+"""Entries of the result that the manifest repeats."""
 _EXIT = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED}
 
 
@@ -78,8 +80,9 @@ class _Job:
     def __init__(self, plan: Plan, run: RunDirectory, resume: bool) -> None:
         self.began = time.perf_counter()
         self.config, self.run, self.n_steps = plan.config, run, plan.n_steps
-        self.warnings: list[str] = []
-        self.sim_s = 0.0
+        self.threads_requested = plan.threads_requested
+        self.warnings: list[str] = list(plan.warnings)
+        self.sim_s = self.earlier_build_s = self.earlier_wall_s = 0.0
         going_on = resume and any(run.checkpoints.folder.glob("step_*.h5"))
         if resume and not going_on:  # stopped before the first checkpoint: what was recorded comes again
             run.spikes_path.unlink(missing_ok=True)
@@ -88,7 +91,7 @@ class _Job:
             plan.config.network,
             dt_ms=plan.config.run.dt_ms,
             seed=plan.config.run.seed,
-            threads=plan.threads,
+            threads=plan.threads_requested,
             record_to=run.path,
             data_dir=plan.data_dir,
         )
@@ -98,13 +101,23 @@ class _Job:
             except BaseException:
                 self.simulator.close(complete=False)
                 raise
-        run.log("resumed" if resume else "started", step=self.simulator.step, threads=plan.threads)
+        run.log("resumed" if resume else "started", step=self.simulator.step, threads=self.simulator.threads)
 
     def _restore(self) -> None:
         _, arrays, meta, warnings = self.run.checkpoints.load()
         self.warnings += warnings
         self.simulator.restore(arrays, meta)
         self.sim_s = float(meta.get("sim_s", 0.0))
+        self.earlier_build_s = float(meta.get("build_s", 0.0))
+        self.earlier_wall_s = float(meta.get("wall_s", 0.0))
+
+    def _wall_times(self) -> dict[str, float]:
+        """Wall times in s of all sessions together: of the steps, of building, and in all."""
+        return {
+            "build_s": self.earlier_build_s + self.simulator.build_s,
+            "sim_s": self.sim_s,
+            "wall_s": self.earlier_wall_s + time.perf_counter() - self.began,
+        }
 
     def advance(self, progress: Progress | None, stop: Stop) -> str | None:
         """Run to the end with a checkpoint now and then; the reason to stop, if there was one."""
@@ -129,7 +142,7 @@ class _Job:
     def checkpoint(self) -> None:
         """Save everything needed to go on from here."""
         arrays, meta = self.simulator.checkpoint(copy=False)
-        self.run.checkpoints.save(self.simulator.step, arrays, {**meta, "sim_s": self.sim_s})
+        self.run.checkpoints.save(self.simulator.step, arrays, {**meta, **self._wall_times()})
 
     def save_end(self, stopped_by: str | None) -> None:
         """The last checkpoint; after a whole run also the weights, in a form that others read."""
@@ -159,7 +172,7 @@ class _Job:
             int(_EXIT.get(stopped_by or "", ExitCode.OK)),
             simulated_ms=result["step"] * self.config.run.dt_ms,
             simulation_wall_s=self.sim_s,
-            facts={key: result[key] for key in ("spikes_sha256", "n_neurons", "n_synapses") if key in result},
+            facts={key: result[key] for key in FACTS if key in result} | self._wall_times(),
         )
         return Outcome(stopped_by, self.simulator.step, self.n_steps, result, self.warnings)
 
@@ -175,11 +188,10 @@ class _Job:
             "duration_ms": simulator.step * run.dt_ms,
             "seed": run.seed,
             "threads": simulator.threads,
+            "threads_requested": self.threads_requested,
             "n_neurons": simulator.n_neurons,
             "n_synapses": simulator.n_synapses,
-            "build_s": simulator.build_s,
-            "sim_s": self.sim_s,
-            "wall_s": time.perf_counter() - self.began,
+            **self._wall_times(),
             "rtf": self.sim_s / model_s if model_s > 0 else None,
         }
 

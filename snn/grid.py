@@ -15,8 +15,10 @@ from snnsim.distributions import Distribution
 from snnsim.errors import ConfigError
 from snnsim.fields import Rule
 from snnsim.network import Network, Projection
+from snnsim.spec import Spec, rules
 from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
+SMALLEST_RATIO = 1e-30  # of a time constant or capacitance to dt: float32 must hold the inverse
 STEP_LIMIT = 2**53  # up to here float64 holds every whole number
 TOLERANCE = 1e-6  # of a step: how far from the grid a time may lie
 DRIVE_MEAN_LIMIT = 500.0  # spikes a step and neuron; exp(-mean) must stay far above the smallest float
@@ -73,6 +75,7 @@ def check_grid(network: Network, dt_ms: float, duration_ms: float | None = None)
         to_steps(duration_ms, dt_ms, "run.duration_ms", least=1)
     for name, population in network.populations.items():
         _check_times(population.neuron.t_ref_ms, dt_ms, f"populations.{name}.neuron.t_ref_ms")
+        _check_divisors(population.neuron, dt_ms, f"populations.{name}.neuron")
     for name, projection in network.projections.items():
         _check_projection(projection, dt_ms, f"projections.{name}")
     _check_instant_cycles(network)
@@ -86,6 +89,24 @@ def _check_times(value: Any, dt_ms: float, where: str, least: int = 0) -> None:
     """A drawn time is rounded to the grid, so only given ones are checked."""
     if value is not None and not isinstance(value, Distribution):
         to_step_array(np.asarray(value, dtype=np.float64), dt_ms, where, least)
+
+
+def _check_divisors(spec: Spec, dt_ms: float, where: str) -> None:
+    """A step is divided by time constants and capacitances: the quotient must be a finite number."""
+    for name, rule in rules(type(spec)).items():
+        value = getattr(spec, name)
+        if isinstance(value, Spec) and rule.kind == "record":
+            _check_divisors(value, dt_ms, f"{where}.{name}")
+        elif name.startswith(("tau_", "c_m_")) and isinstance(value, float | np.ndarray):
+            least = float(np.min(value))
+            if least < dt_ms * SMALLEST_RATIO:
+                raise ConfigError(
+                    "too small to compute with",
+                    where=f"{where}.{name}",
+                    got=least,
+                    expected=f">= {dt_ms * SMALLEST_RATIO:g} {rule.unit}",
+                    code="config.out_of_range",
+                )
 
 
 def _check_projection(projection: Projection, dt_ms: float, where: str) -> None:
@@ -161,19 +182,26 @@ def _check_instant_cycles(network: Network) -> None:
 def _walk(start: str, after: Mapping[str, list[tuple[str, str]]], done: set[str]) -> None:
     """Depth first without recursion: a chain of populations may be long."""
     open_path = {start: iter(after.get(start, ()))}
+    entered: dict[str, str] = {}  # the projection by which the walk came to a population
     while open_path:
         at = next(reversed(open_path))
         for target, name in open_path[at]:
             if target in open_path:
+                nodes = list(open_path)
+                cycle = nodes[nodes.index(target) :]
+                path = "".join(
+                    f"{node} -{via}-> "
+                    for node, via in zip(cycle, [*(entered[n] for n in cycle[1:]), name], strict=True)
+                )
                 raise ConfigError(
-                    "the projections without delay form a cycle",
+                    f"the projections without delay form a cycle: {path}{target}",
                     where=f"projections.{name}.delay_ms",
-                    got=0.0,
                     expected="> 0 ms in one projection of the cycle",
                     code="config.instant_cycle",
                 )
             if target not in done:
                 open_path[target] = iter(after.get(target, ()))
+                entered[target] = name
                 break
         else:
             open_path.popitem()

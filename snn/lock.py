@@ -34,6 +34,14 @@ class FileLock:
         """Whether this object holds the lock."""
         return bool(self._text)
 
+    def holder(self) -> tuple[int, bool] | None:
+        """Process that the file names, and whether it still runs; None without a file that names one."""
+        try:
+            found = _parse(self.path.read_bytes())
+        except OSError:
+            return None
+        return None if found is None else (found["pid"], _lives(found))
+
     def acquire(self) -> None:
         """Take the lock. Raises StorageError when another process holds it or the folder is read-only."""
         if self.held:

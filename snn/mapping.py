@@ -24,10 +24,11 @@ def from_mapping(types: tuple[type[Spec], ...], data: Any, where: str, folder: P
     declared = rules(cls)
     for key in keys:
         if key not in declared:
+            others = [t.KIND for t in types if key in rules(t)]
             raise ConfigError(
-                "unknown key",
+                f"unknown key of kind {cls.KIND}" if cls.KIND else "unknown key",
                 where=join(where, key),
-                fix=nearest(key, declared),
+                fix=f"{key} belongs to kind {' or '.join(others)}" if others else nearest(key, declared),
                 code="config.unknown_key",
             )
     given: dict[str, Any] = {}
@@ -120,6 +121,6 @@ def _plain(value: Any) -> Any:
         return to_mapping(value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     return value

@@ -44,7 +44,10 @@ class Projection(Spec):
     """Connections from a population or spike source to a population.
 
     A spike emitted in step t arrives in step t + delay.  `receptor` picks the time constant of exponential
-    synapses; without it the sign decides that the weights have and, with plasticity, can come to have.
+    synapses; without it the common sign decides that the weights have and, with plasticity, can come to
+    have.  Weights of both signs need two projections, or a receptor, or a target whose exponential synapses
+    have no tau_inh_ms and so one current for both signs.  Given delays must be multiples of dt; drawn ones
+    are rounded to the nearest step.
     """
 
     source: str = text(help="population or spike source")
@@ -53,9 +56,16 @@ class Projection(Spec):
     weight_pa: Values | None = values(None, unit="pA", help="jump of the current (exponential synapses)")
     weight_mv: Values | None = values(None, unit="mV", help="jump of the potential (delta synapses)")
     delay_ms: Values = values(
-        unit="ms", low=0.0, help="a multiple of dt; 0 only where no cycle of zero delays arises"
+        unit="ms",
+        low=0.0,
+        help="a multiple of dt (drawn: rounded to it); 0 only where no cycle of zero delays arises",
     )
-    receptor: str | None = choice("exc", "inh", default=None, help="which current the spike adds to")
+    receptor: str | None = choice(
+        "exc",
+        "inh",
+        default=None,
+        help="which current the spike adds to; without: by the common sign of the weights",
+    )
     plasticity: STDP | None = record(STDP, default=None, help="learning rule")
     normalisation: Normalisation | None = record(
         Normalisation, default=None, help="keep the sum of weights of a target"
@@ -94,7 +104,8 @@ class Projection(Spec):
                 where=f"{where}.receptor",
                 got=f"weights from {low:g} to {high:g}{learning}",
                 expected='"exc" or "inh"',
-                fix="add receptor",
+                fix="split into two projections, one a sign; or add receptor, if one current is meant; "
+                "or leave out tau_inh_ms of the target: then one current takes both signs",
             )
         return "inh" if low < 0 else "exc"
 
@@ -156,16 +167,20 @@ class Probe(Spec):
     """What to record.
 
     variable   spikes of a population or spike source; v_mv, i_exc_pa, i_inh_pa, theta_mv of a population;
-               weight of a plastic projection
+               weight of a plastic projection; every_ms is then required
+    Weights are numbered and sampled in the order of their synapses: by source, then delay, then target.
     A sample at time t is the state at the start of step t / dt, before anything arrives.
     """
 
     target: str = text(help="population, spike source, or projection (for weight)")
     variable: str = choice("spikes", *STATE_VARIABLES, "weight", default="spikes", help="what to record")
     every_ms: float | None = number(
-        None, unit="ms", above=0.0, help="time between samples, a multiple of dt; without: dt"
+        None,
+        unit="ms",
+        above=0.0,
+        help="time between samples, a multiple of dt; without: dt; required for weight",
     )
-    ids: np.ndarray | None = indices(None, help="which neurons; without: all")
+    ids: np.ndarray | None = indices(None, help="which neurons, or synapses for weight; without: all")
 
     def check_together(self, where: str) -> None:
         if self.variable == "spikes" and self.every_ms is not None:
@@ -196,10 +211,10 @@ class Network(Spec):
     a probe may bear the name of its own target.
     """
 
-    populations: dict[str, Population] = table(Population, help="neurons")
-    projections: dict[str, Projection] = table(Projection, default={}, help="connections")
-    stimuli: dict[str, Stimulus] = table(*STIMULI, default={}, help="input from outside")
-    probes: dict[str, Probe] = table(Probe, default={}, help="what to record")
+    populations: Mapping[str, Population] = table(Population, help="neurons")
+    projections: Mapping[str, Projection] = table(Projection, default={}, help="connections")
+    stimuli: Mapping[str, Stimulus] = table(*STIMULI, default={}, help="input from outside")
+    probes: Mapping[str, Probe] = table(Probe, default={}, help="what to record")
     precision: str = choice("float64", "float32", default="float64", help="type of state and weights")
 
     def __post_init__(self) -> None:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from snnsim.config import Config, dumps, save_config
+from snnsim.encoding import EncodedImages
 from snnsim.grid import to_steps
+from snnsim.inputs import source_sizes
+from snnsim.network import Network
 from snnsim.program import Estimate, check_and_encode, estimate
 from snnsim.results import check_task
 from snnsim.runs import RunDirectory
 from snnsim.simulator import check_memory
+from snnsim.units import number_units
+from snnsim.wiring import delay_range
 
 ALWAYS = [
     *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/"),
@@ -25,25 +33,32 @@ class Plan:
 
     sizes     expected numbers and bytes
     n_steps   of the whole run: its duration, or until the last image has been shown
-    threads   as asked for, or all cores that this process may use
-    inputs    data files that it reads
+    threads_requested   as asked for, or all cores that this process may use
+    threads   those that are used: a small network is not cut into so many pieces
+    inputs    files that it reads: arrays of the config and data sets
+    warnings  sentences for the user
     """
 
     config: Config
     data_dir: Path | None
     sizes: Estimate
     n_steps: int
+    threads_requested: int
     threads: int
     inputs: tuple[Path, ...]
+    warnings: tuple[str, ...] = field(default=())
 
     def outputs(self) -> list[str]:
         """Names of what a run that reaches its end leaves in its directory."""
         network, task = self.config.network, self.config.task
         found = list(ALWAYS)
-        if any(p.variable == "spikes" for p in network.probes.values()):
+        variables = {p.variable for p in network.probes.values()}
+        if "spikes" in variables:
             found.append("raster.png")
+        if "v_mv" in variables:
+            found.append("vm.png")
         if any(p.plastic for p in network.projections.values()):
-            found.append("weights.h5")
+            found += ["weights.h5", "weights.png"]
         if task is not None:
             found.append("confusion.png")
             if any(p.plastic and p.source == task.stimulus for p in network.projections.values()):
@@ -63,8 +78,47 @@ def make_plan(config: Config, data_dir: Path | None = None) -> Plan:
         n_steps = to_steps(run.duration_ms, run.dt_ms, "run.duration_ms")
     else:
         n_steps = max(shown.n_steps for shown in images.values())
-    inputs = {file: None for shown in images.values() for file in shown.files}
-    return Plan(config, data_dir, sizes, n_steps, _threads(run.threads), tuple(inputs))
+    inputs = dict.fromkeys([*array_files(config), *(f for shown in images.values() for f in shown.files)])
+    wanted = _threads(run.threads)
+    used = min(wanted, _pieces(network, run.dt_ms, images))
+    return Plan(config, data_dir, sizes, n_steps, wanted, used, tuple(inputs), warnings_of(network))
+
+
+def warnings_of(network: Network) -> tuple[str, ...]:
+    """What a description says that its author can hardly have meant."""
+    if network.probes:
+        return ()
+    name = next(iter(network.populations), "exc")
+    return (f'nothing is recorded; add [probes.{name}_spikes] with target = "{name}"',)
+
+
+def array_files(config: Config) -> list[Path]:
+    """The .npz files that the text of a config refers to."""
+    path = config.origin.path
+    if path is None:
+        return []
+    names = sorted(set(_file_names(tomllib.loads(config.origin.text))))
+    return [file for name in names if (file := path.parent / name).is_file()]
+
+
+def _file_names(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if set(value) == {"file", "array"} and isinstance(value["file"], str):
+            yield value["file"]
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _file_names(item)
+
+
+def _pieces(network: Network, dt_ms: float, images: Mapping[str, EncodedImages]) -> int:
+    """Ranges that the targets are cut into: no more threads than these can work."""
+    instant = [
+        (p.source, p.target)
+        for name, p in network.projections.items()
+        if delay_range(p, dt_ms, f"projections.{name}")[0] == 0
+    ]
+    return number_units(network, source_sizes(network, dict(images)), instant, 0).n_ranges
 
 
 def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:

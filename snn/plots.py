@@ -1,7 +1,8 @@
 """Figures of spikes, potentials, rates, weights and answers, from plain arrays.
 
-    spikes      raster, rates         potentials  membrane
-    learning    weights_as_fields, weight_histogram, confusion  (see plots_learning.py)
+    spikes      raster, rates
+    potentials  membrane, membranes  (see plots_potentials.py)
+    learning    weights_as_fields, weight_histogram, weight_traces, confusion  (see plots_learning.py)
 
 Every function returns (figure, axes). `save` writes a figure in the format of its path's extension,
 `png_bytes` gives it to a report.
@@ -20,17 +21,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnsim.canvas import INK, PALETTE, blank, colour, dress, plain, png_bytes, save, say, scale_bar
+from snnsim.canvas import (
+    INK,
+    blank,
+    colour,
+    dress,
+    plain,
+    png_bytes,
+    save,
+    say,
+    scale_bar,
+    time_axis,
+)
 from snnsim.errors import ConfigError
 from snnsim.metrics import rate_over_time, rates_hz
-from snnsim.plots_learning import confusion, weight_histogram, weights_as_fields
+from snnsim.plots_learning import confusion, weight_histogram, weight_traces, weights_as_fields
+from snnsim.plots_potentials import Potentials, membrane, membranes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion", "membrane", "png_bytes", "raster", "rates", "save", "stack", "weight_histogram"]
-__all__ += ["weights_as_fields"]
+__all__ = ["Potentials", "confusion", "membrane", "membranes", "png_bytes", "raster", "rates", "save"]
+__all__ += ["stack", "weight_histogram", "weight_traces", "weights_as_fields"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,9 +51,6 @@ Sizes = int | Mapping[str, int] | None
 
 DENSITY_ABOVE = 200_000
 """A raster of more spikes is drawn as an image of rates: single marks would only cover each other."""
-MAX_TRACES = 8
-COLUMNS = 2000
-"""Intervals that a long trace is reduced to; more than a page can show."""
 
 
 class Group(NamedTuple):
@@ -88,7 +98,7 @@ def raster(
     ax = figure.subplots()
     dense = n_spikes > DENSITY_ABOVE
     dress(ax, grid=not dense)
-    ax.set_xlabel("time (ms)")
+    time_axis(ax, end)
     if dense:
         _draw_density(figure, ax, groups, tops, (t0_ms, end))
     else:
@@ -108,55 +118,6 @@ def raster(
         ax.set_ylabel("neuron")
     ax.set(xlim=(t0_ms, end), ylim=(0.0, 1.0))
     return figure, ax
-
-
-def membrane(
-    times_ms: ArrayLike,
-    v_mv: ArrayLike,
-    v_th: ArrayLike | None = None,
-    spikes: tuple[ArrayLike, ArrayLike] | None = None,
-    *,
-    labels: Sequence[str] | None = None,
-    title: str = "",
-) -> tuple[Figure, NDArray[Any]]:
-    """Membrane potentials v_mv[T, n] in mV at times_ms[T], one panel a neuron, one scale for all.
-
-    v_th     threshold in mV, one for all or v_th[n]: a dashed line
-    spikes   (times_ms, columns of v_mv): a bar above the threshold at each spike
-    labels   names of the columns; at most MAX_TRACES are drawn, and the axis says so
-    Long traces are drawn by the smallest and largest value of each interval: no peak is lost.
-    """
-    times, v = np.asarray(times_ms, dtype=np.float64), np.asarray(v_mv, dtype=np.float64)
-    v = v[:, None] if v.ndim == 1 else v
-    if v.ndim != 2 or v.shape[0] != times.size or not v.size:
-        raise ConfigError("wrong shape", where="v_mv", got=v.shape, expected=f"[{times.size} times, neurons]")
-    n, n_shown = v.shape[1], min(v.shape[1], MAX_TRACES)
-    names = [f"neuron {k}" for k in range(n)] if labels is None else [plain(label) for label in labels]
-    thresholds = None if v_th is None else np.broadcast_to(np.asarray(v_th, dtype=np.float64), n)[:n_shown]
-    values = np.append(v[:, :n_shown].ravel(), [] if thresholds is None else thresholds)
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    room = max(high - low, 1.0)
-    figure = blank(8.0, 1.2 + 1.0 * n_shown, title)
-    axes = figure.subplots(n_shown, 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    dress(axes)
-    for column, ax in enumerate(axes):
-        ax.plot(*_envelope(times, v[:, column]), color=PALETTE[0], linewidth=0.9)
-        if thresholds is not None:
-            ax.axhline(thresholds[column], color=PALETTE[1], linewidth=0.9, linestyle="dashed")
-        if spikes is not None:
-            fired = np.asarray(spikes[0], dtype=np.float64)[np.asarray(spikes[1]) == column]
-            foot = high if thresholds is None else thresholds[column]
-            ax.vlines(fired, foot, high + 0.4 * room, color=PALETTE[0], linewidth=0.9)
-        ax.set_title(names[column], loc="left", fontsize=8, color=INK, pad=2)
-    axes[0].set(xlim=(times[0], max(times[-1], times[0] + 1e-9)))
-    axes[0].set_ylim(low - 0.08 * room, high + (0.45 if spikes is not None else 0.12) * room)
-    if thresholds is not None:
-        axes[0].annotate("threshold", (1.0, thresholds[0]), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                         textcoords="offset points", va="center", fontsize=8, color=PALETTE[1])  # fmt: skip
-    rest = f"   ({n_shown} of {n} traces)" if n_shown < n else ""
-    axes[-1].set_xlabel(f"time (ms){rest}")
-    figure.supylabel("membrane potential (mV)", fontsize=9, color=INK)
-    return figure, axes
 
 
 def rates(
@@ -200,7 +161,8 @@ def rates(
                       fontsize=8, color=INK, bbox=paper)  # fmt: skip
     axes[0, 0].set_title(f"mean rate (spikes/s), {bin_ms:g} ms bins", loc="left", fontsize=9, color=INK)
     axes[0, 1].set_title("share of the cells", loc="left", fontsize=9, color=INK)
-    axes[-1, 0].set(xlim=(t0_ms, end), xlabel="time (ms)")
+    axes[-1, 0].set(xlim=(t0_ms, end))
+    time_axis(axes[-1, 0], end)
     axes[-1, 1].set(xlim=(edges[0], edges[-1]), xlabel="rate of one cell (spikes/s)")
     return figure, axes
 
@@ -254,39 +216,29 @@ def _draw_marks(ax: Axes, groups: Sequence[Group], tops: Floats, band_pt: float)
 def _draw_density(
     figure: Figure, ax: Axes, groups: Sequence[Group], tops: Floats, window: tuple[float, float]
 ) -> None:
-    """One image a population, all on one colour scale: spikes/s per neuron in bins of time and neurons."""
+    """One image a population, each with its colour scale: spikes/s per neuron in bins of time and neurons."""
     start, end = window
     width = _round_up((end - start) / 600)
     n_columns = int(np.ceil((end - start) / width - 1e-6))
     seconds = np.minimum(width, end - start - width * np.arange(n_columns)) / 1000.0
-    images = []
     for index, group in enumerate(groups):
         together = int(np.ceil(group.n / max(1.0, 300 * (tops[index] - tops[index + 1]))))
         n_rows = -(-group.n // together)
         column = np.minimum(((group.times - start) / width + 1e-6).astype(np.int64), n_columns - 1)
         cells = np.bincount(group.ids // together * n_columns + column, minlength=n_rows * n_columns)
         members = np.minimum(together, group.n - together * np.arange(n_rows))
-        images.append(cells.reshape(n_rows, n_columns) / (members[:, None] * seconds))
-    highest = float(np.quantile(np.concatenate([cells.ravel() for cells in images]), 0.995))
-    for index, cells in enumerate(images):
+        found = cells.reshape(n_rows, n_columns) / (members[:, None] * seconds)
+        highest = max(float(np.quantile(found, 0.995)), 1e-9)
         place = (start, start + n_columns * width, tops[index + 1], tops[index])
-        image = ax.imshow(cells, extent=place, origin="lower", aspect="auto", cmap="viridis", vmin=0.0,
-                          vmax=max(highest, 1e-9), interpolation="nearest")  # fmt: skip
+        image = ax.imshow(found, extent=place, origin="lower", aspect="auto", cmap="viridis", vmin=0.0,
+                          vmax=highest, interpolation="nearest")  # fmt: skip
+        height = tops[index] - tops[index + 1]
+        beside = ax.inset_axes((1.015, tops[index + 1] + 0.04 * height, 0.015, 0.92 * height))
+        bar = scale_bar(figure, ax, image, "", cax=beside)
+        bar.ax.locator_params(axis="y", nbins=max(1, min(6, int(12 * height))))
     n_spikes = sum(group.times.size for group in groups)
-    ax.set_xlabel(f"time (ms)   ({n_spikes:,} spikes, counted in bins of {width:g} ms)")
-    scale_bar(figure, ax, image, "rate (spikes/s per neuron)", extend="max")
-
-
-def _envelope(times: Floats, values: Floats) -> tuple[Floats, Floats]:
-    """Lowest and highest value of each interval, where there are more samples than the page can show."""
-    step = times.size // COLUMNS
-    if step < 4:
-        return times, values
-    blocks = values[: step * COLUMNS].reshape(COLUMNS, step)
-    picked = np.stack([blocks.argmin(axis=1), blocks.argmax(axis=1)], axis=1)
-    picked = (np.sort(picked, axis=1) + step * np.arange(COLUMNS)[:, None]).ravel()
-    picked = np.concatenate([picked, np.arange(step * COLUMNS, times.size)])
-    return times[picked], values[picked]
+    time_axis(ax, end, f"   ({n_spikes:,} spikes, counted in bins of {width:g} ms)")
+    ax.text(1.015, 1.015, "spikes/s\nper neuron", transform=ax.transAxes, va="bottom", fontsize=8, color=INK)
 
 
 def _round_up(value: float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnsim.canvas import INK, PALETTE, blank, dress, plain, say, scale_bar
+from snnsim.canvas import INK, PALETTE, blank, colour, dress, plain, say, scale_bar, time_axis
 from snnsim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_FIELDS = 400
+MAX_WEIGHT_TRACES = 20
+"""More weights than these are drawn by the spread of all of them."""
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 NO_LABEL = np.iinfo(np.int64).max
 
 
@@ -147,6 +150,33 @@ def weight_histogram(
     if log:
         ax.set_yscale("log")
     ax.set_xlim(edges[0], edges[-1])
+    return figure, ax
+
+
+def weight_traces(
+    times_ms: ArrayLike, weights: ArrayLike, *, unit: str = "", title: str = ""
+) -> tuple[Figure, Axes]:
+    """weights[T, n] at times_ms[T]: a line a synapse; above MAX_WEIGHT_TRACES their median and spread."""
+    times, w = np.asarray(times_ms, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    if w.ndim != 2 or w.shape[0] != times.size or not w.size:
+        expected = f"[{times.size} times, synapses]"
+        raise ConfigError("wrong shape", where="weights", got=w.shape, expected=expected)
+    figure = blank(8.0, 3.2, title)
+    ax = figure.subplots()
+    dress(ax)
+    n = w.shape[1]
+    if n <= MAX_WEIGHT_TRACES:
+        for k in range(n):
+            ax.plot(times, w[:, k], color=colour(k), linewidth=1.0)
+    else:
+        lowest, low, middle, high, highest = np.quantile(w, QUANTILES, axis=1)
+        ax.fill_between(times, lowest, highest, color=PALETTE[0], alpha=0.2, lw=0, label="5 % to 95 %")
+        ax.fill_between(times, low, high, color=PALETTE[0], alpha=0.35, lw=0, label="25 % to 75 %")
+        ax.plot(times, middle, color=PALETTE[0], linewidth=1.3, label="median")
+        ax.legend(fontsize=8, frameon=False, labelcolor=INK)
+    ax.set(xlim=(times[0], max(times[-1], times[0] + 1e-9)))
+    ax.set_ylabel(f"weight ({unit})" if unit else "weight")
+    time_axis(ax, float(times[-1]), f"   ({n:,} synapse{'s' * (n > 1)})")
     return figure, ax
 
 

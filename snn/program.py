@@ -12,7 +12,20 @@ from snnsim.encoding import EncodedImages
 from snnsim.grid import check_grid
 from snnsim.inputs import encode_images, learning_periods, make_drives, make_sources, source_sizes
 from snnsim.kernels.connectivity import Run
-from snnsim.kernels.layout import CellParameters, Cells, Drives, Layout, Plastic, Sources, Spikes, Static
+from snnsim.kernels.delivery import QUEUE
+from snnsim.kernels.layout import (
+    CellParameters,
+    Cells,
+    Drives,
+    Layout,
+    Plastic,
+    Queue,
+    Scratch,
+    Sources,
+    Spikes,
+    Static,
+)
+from snnsim.kernels.neurons import CHUNK
 from snnsim.network import Network
 from snnsim.propagators import cell_parameters, start_mv
 from snnsim.streams import realise
@@ -187,6 +200,12 @@ def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) ->
         np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
         np.zeros(words, dtype=dtype),
     )
+
+
+def working_memory(dtype: np.dtype) -> tuple[Scratch, Queue]:
+    """What one thread works in."""
+    kinds = (dtype, dtype, np.uint8, np.uint64, np.uint32, np.uint32)
+    return Scratch(*(np.zeros(CHUNK, kind) for kind in kinds)), Queue(*np.zeros((4, QUEUE), np.int64))
 
 
 def _number(

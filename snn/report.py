@@ -110,12 +110,15 @@ def run_facts(
     dt_ms: float,
     seed: int,
     threads: int,
-    wall_s: float,
+    sim_s: float,
+    build_s: float | None = None,
+    wall_s: float | None = None,
     versions: Mapping[str, str],
 ) -> dict[str, object]:
     """The facts of a run in the order in which the page shows them.
 
-    The real-time factor is wall time over model time: below 1 is faster than real time.
+    Wall times in s, of all sessions of a run: sim_s of the steps, build_s of building, wall_s in all. The
+    real-time factor is simulation wall time over model time: below 1 is faster than real time.
     """
     model_s = steps * dt_ms / 1000.0
     return {
@@ -123,8 +126,10 @@ def run_facts(
         "synapses": synapses,
         "model time": f"{show(model_s)} s",
         "steps": f"{show(steps)} of {dt_ms:g} ms",
-        "wall time": f"{show(wall_s)} s",
-        "real-time factor": f"{show(wall_s / model_s)} wall s per model s" if model_s > 0 else "–",
+        "simulation wall time": f"{show(sim_s)} s",
+        **({"build wall time": f"{show(build_s)} s"} if build_s is not None else {}),
+        **({"total wall time": f"{show(wall_s)} s"} if wall_s is not None else {}),
+        "real-time factor": f"{show(sim_s / model_s)} wall s per model s" if model_s > 0 else "–",
         "threads": threads,
         "seed": str(seed),
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),

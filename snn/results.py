@@ -22,8 +22,9 @@ from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError, FileError
 from snnsim.inputs import encode_images, source_sizes
 from snnsim.network import Network, Probe
-from snnsim.recording import open_spikes, read_spikes
-from snnsim.tablefile import find_dataset
+from snnsim.recording import open_spikes, read_spikes, read_state
+from snnsim.runs import RunDirectory
+from snnsim.tablefile import find_dataset, open_recording
 
 BLOCK_ROWS = 2**20
 Spikes = tuple[NDArray[np.float64], NDArray[np.int64], int]
@@ -168,6 +169,46 @@ def read_result(folder: Path) -> dict[str, Any]:
     if wrong:
         raise FileError("an entry is missing", where=str(path), got=wrong[0], expected="a result of snnsim")
     return {**found, "run_dir": str(folder)}  # the folder may have been moved
+
+
+def reached_step(run: RunDirectory) -> int:
+    """Up to which step everything of a run is recorded: its end, or where it was stopped.
+
+    Of a run that is still at work, or was killed, this is its newest checkpoint; before the first one
+    it is where the first of its recordings ends, for each is written in pieces of its own.
+    """
+    if run.status in ("finished", "interrupted") and isinstance(run.manifest.get("step"), int):
+        return int(run.manifest["step"])
+    dt_ms = float(run.manifest.get("dt_ms") or 0.1)
+    if run.status == "finished":
+        return round(float(run.manifest.get("duration_ms") or 0.0) / dt_ms)
+    files = run.checkpoints.folder.glob("step_*.h5")
+    steps = [int(file.stem[5:]) for file in files if file.stem[5:].isdigit()]
+    return max(steps) if steps else min(_ends(run, dt_ms), default=0)
+
+
+def _ends(run: RunDirectory, dt_ms: float) -> Iterator[int]:
+    """The step after the last one of each recording that holds something."""
+    if run.spikes_path.exists():
+        with open_spikes(run.spikes_path) as file:
+            for name in file["spikes"]:
+                times = find_dataset(file, f"/spikes/{name}/timestamps", "f", 1)
+                if len(times):
+                    yield round(float(times[-1]) / dt_ms) + 1
+    if run.state_path.exists():
+        with open_recording(run.state_path) as file:
+            names = list(file["report"]) if "report" in file else []
+        for name in names:
+            times_ms, _, _ = read_state(run.state_path, name, -1)
+            if times_ms.size:
+                yield round(float(times_ms[-1]) / dt_ms) + 1
+
+
+def spike_counts_so_far(path: Path) -> dict[str, int]:
+    """Spikes of each population in a file that may still be written."""
+    with open_spikes(path) as file:
+        names = list(file["spikes"])
+        return {name: len(find_dataset(file, f"/spikes/{name}/timestamps", "f", 1)) for name in names}
 
 
 def sizes_of(config: Config, data_dir: Path | str | None = None) -> dict[str, int]:

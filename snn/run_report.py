@@ -14,6 +14,7 @@ from snnsim.config import Config
 from snnsim.manifest import software_facts
 from snnsim.report import Report, Table, activity_table, run_facts, show, write_report
 from snnsim.results import Spikes, window
+from snnsim.run_figures import potentials, probes_of, weights_in_time
 from snnsim.runs import RunDirectory
 from snnsim.weightfile import read_weights
 
@@ -27,7 +28,7 @@ Figures = dict[str, tuple[str, str]]
 
 
 def draw_figures(run: RunDirectory, config: Config, result: dict[str, Any]) -> Figures:
-    """Draw raster.png and, for a classification task, receptive_fields.png and confusion.png."""
+    """Draw what there is of receptive_fields.png, confusion.png, raster.png, vm.png and weights.png."""
     figures: Figures = _task_figures(run, config, result["task"]) if "task" in result else {}
     end = result["duration_ms"]
     start = _raster_start(result)
@@ -37,7 +38,38 @@ def draw_figures(run: RunDirectory, config: Config, result: dict[str, Any]) -> F
         plots.save(figure, run.path / "raster.png")
         span = "" if start == 0 else f" in the last {show((end - start) / 1000)} s"
         figures["raster.png"] = (f"Spikes{span}.", f"Raster of the spikes of {', '.join(trains)}")
-    return figures
+    return figures | _potential_figures(run, config, end) | _weight_figures(run, config, end)
+
+
+def _potential_figures(run: RunDirectory, config: Config, end: float) -> Figures:
+    names = probes_of(config, "v_mv")
+    start = max(0.0, end - RASTER_MS)
+    figure = potentials(run, config, names, (start, end), "") if names else None
+    if figure is None:
+        return {}
+    plots.save(figure, run.path / "vm.png")
+    span = "" if start == 0 else f" in the last {show((end - start) / 1000)} s"
+    targets = ", ".join(dict.fromkeys(config.network.probes[name].target for name in names))
+    return {"vm.png": (f"Membrane potentials{span}.", f"Membrane potentials of {targets}")}
+
+
+def _weight_figures(run: RunDirectory, config: Config, end: float) -> Figures:
+    """Weights in time where they were recorded, else how they are spread at the end; of one projection."""
+    plastic = [name for name, p in config.network.projections.items() if p.plastic]
+    if not plastic:
+        return {}
+    recorded_ones = probes_of(config, "weight")
+    figure = weights_in_time(run, config, recorded_ones[0], (0.0, end), "") if recorded_ones else None
+    if figure is not None:
+        name = config.network.probes[recorded_ones[0]].target
+        found = (f"Weights of {name} in time.", f"Weights of synapses of {name} over time")
+    else:
+        name = plastic[0]
+        edges = read_weights(run.path / "weights.h5", name)
+        figure, _ = plots.weight_histogram(edges.weight, unit=edges.unit)
+        found = (f"Weights of {name} at the end.", f"Histogram of the weights of {name}")
+    plots.save(figure, run.path / "weights.png")
+    return {"weights.png": found}
 
 
 def _raster_start(result: dict[str, Any]) -> float:
@@ -109,9 +141,9 @@ def write_run_report(
         )
         headline += [(f"accuracy ({rule})", f"{value:.2%}") for rule, value in chosen_first]
         tables.append(_class_table(found))
-    headline.append(
-        ("mean rates", ", ".join(f"{k} {show(v)}" for k, v in result["rates_hz"].items()) + " spikes/s")
-    )
+    if result["rates_hz"]:
+        rates = ", ".join(f"{name} {show(rate)}" for name, rate in result["rates_hz"].items())
+        headline.append(("mean rates", f"{rates} spikes/s"))
     end = result["duration_ms"]
     n_spikes = sum(result["spikes"].values())
     start = 0.0 if n_spikes <= MAX_SPIKES else end * (1.0 - MAX_SPIKES / n_spikes)
@@ -128,7 +160,9 @@ def write_run_report(
             dt_ms=result["dt_ms"],
             seed=result["seed"],
             threads=result["threads"],
-            wall_s=result["sim_s"],
+            sim_s=result["sim_s"],
+            build_s=result.get("build_s"),
+            wall_s=result.get("wall_s"),
             versions={"snnsim": versions["snnsim"], **versions["packages"]},
         ),
         tables=tables,

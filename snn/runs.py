@@ -26,7 +26,8 @@ from snnsim.hashing import sha256_of_file
 from snnsim.lock import FileLock
 from snnsim.manifest import SCHEMA, platform_facts, read_manifest, software_facts, utc_now
 
-OUTPUTS = ("config.toml", "resolved.toml", "spikes.h5", "state.h5", "report.html")
+NO_OUTPUTS = ("manifest.json", "log.jsonl", "LOCK")
+"""Files of a run that change after its end, or say when it was: they are not hashed."""
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -159,6 +160,11 @@ class RunDirectory:
         status: Status = self.manifest["status"]
         return status
 
+    @property
+    def holder(self) -> tuple[int, bool] | None:
+        """Process that has the lock, and whether it still runs; None when nobody has it."""
+        return self._lock.holder()
+
     def resume(self, *, threads: int | None = None, duration_ms: float | None = None) -> None:
         """Take the lock of an existing run and note in the manifest that it goes on.
 
@@ -198,24 +204,31 @@ class RunDirectory:
         """Write the end into the manifest, with the SHA-256 of the outputs, and give the lock back.
 
         simulated_ms, simulation_wall_s   their ratio is the real-time factor (below 1: faster than real time)
-        facts                             more entries, for example digests
+        facts                             more entries, for example digests, or other wall times
         """
         factor = None
         if simulated_ms and simulation_wall_s is not None:
             factor = simulation_wall_s * 1000.0 / simulated_ms
         self.manifest |= {
-            **(facts or {}),
             "status": status,
             "exit_status": exit_status,
             "ended_utc": utc_now(),
             "wall_s": round(time.monotonic() - self._started, 3),
             "real_time_factor": factor,
             "outputs": self._output_facts(),
+            **(facts or {}),
         }
         try:
             self._write_manifest()
         finally:
             self.release()
+
+    def renew(self, names: Sequence[str]) -> None:
+        """Note in the manifest of a finished run that some of its outputs were written again."""
+        if self.status == "finished":
+            now = self._output_facts()
+            self.manifest["outputs"] |= {name: now[name] for name in names if name in now}
+            self._write_manifest()
 
     def changed_outputs(self) -> list[str]:
         """Outputs that are no longer what the manifest says, one sentence each."""
@@ -244,10 +257,11 @@ class RunDirectory:
         write_json(self.manifest_path, self.manifest)
 
     def _output_facts(self) -> dict[str, dict[str, Any]]:
-        present = [self.path / name for name in OUTPUTS if (self.path / name).is_file()]
         with storage_errors(self.path, "read back"):
             return {
-                file.name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)} for file in present
+                file.name: {"bytes": file.stat().st_size, "sha256": sha256_of_file(file)}
+                for file in sorted(self.path.iterdir())
+                if file.is_file() and file.name not in NO_OUTPUTS and not file.name.startswith(".")
             }
 
 

@@ -26,7 +26,16 @@ from snnsim.kernels.engine import advance
 from snnsim.memory import available_bytes
 from snnsim.network import Network
 from snnsim.probes import Taps
-from snnsim.program import Estimate, Program, check_and_encode, empty_spikes, estimate, initial_cells, lower
+from snnsim.program import (
+    Estimate,
+    Program,
+    check_and_encode,
+    empty_spikes,
+    estimate,
+    initial_cells,
+    lower,
+    working_memory,
+)
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
@@ -94,6 +103,8 @@ class Simulator:
         self._whole, self._closed = True, False
         self._running = threading.Lock()
         self._steps_a_call = 16
+        dtype = np.dtype(network.precision)
+        self._memory = [working_memory(dtype) for _ in range(self.threads)]
         self._sync = np.zeros(SYNC_WORDS, dtype=np.int64)
         self._tables: dict[str, SynapseTable] = {}
         self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
@@ -211,17 +222,8 @@ class Simulator:
 
     def _call(self, tid: int, begin: int, end: int, learning: bool) -> int:
         p, recorder = self.program, self._taps.recorder
-        parts = (
-            p.layout,
-            p.cells,
-            p.parameters,
-            p.spikes,
-            p.static,
-            p.plastic,
-            p.sources,
-            p.drives,
-            recorder,
-        )
+        network = (p.layout, p.cells, p.parameters, p.spikes, p.static, p.plastic, p.sources, p.drives)
+        parts = (*network, recorder, *self._memory[tid])
         return int(advance(tid, self.threads, self._sync, begin, end, learning, *parts))
 
     def _adapt(self, done: int, seconds: float) -> None:

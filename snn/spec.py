@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
@@ -45,6 +46,14 @@ class Spec:
 
     def __hash__(self) -> int:
         return hash(type(self))  # equal descriptions must hash equal, and arrays cannot be hashed
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies: read-only views cannot be copied themselves."""
+        return {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in vars(self).items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, MappingProxyType(value) if isinstance(value, dict) else value)
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked again."""

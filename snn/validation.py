@@ -14,10 +14,12 @@ import numpy as np
 from snnsim.checkpoint import read_checkpoint
 from snnsim.config import Config, load_config
 from snnsim.errors import FileError
+from snnsim.plan import warnings_of
 from snnsim.program import check_and_encode, estimate
 from snnsim.recording import open_spikes, read_state
 from snnsim.results import blocks, check_task, read_result
 from snnsim.runs import RunDirectory
+from snnsim.simulator import check_memory
 from snnsim.tablefile import open_recording
 from snnsim.weightfile import read_weights
 
@@ -35,7 +37,9 @@ def validate(path: Path, data_dir: Path | str | None = None) -> tuple[str, dict[
     if not path.exists():
         raise FileError("no such file", where=str(path), fix="check the path", code="file.missing")
     if path.suffix.lower() == ".toml":
-        return "config", config_facts(load_config(path), data_dir)
+        config = load_config(path)
+        facts = config_facts(config, data_dir, fit=True)
+        return "config", {**facts, "warnings": list(warnings_of(config.network))}
     if not h5py.is_hdf5(path):
         raise FileError(
             "not a file that snnsim knows",
@@ -46,13 +50,15 @@ def validate(path: Path, data_dir: Path | str | None = None) -> tuple[str, dict[
     return _hdf5(path)
 
 
-def config_facts(config: Config, data_dir: Path | str | None = None) -> dict[str, Any]:
-    """Check all that can be checked without building the network; its sizes."""
+def config_facts(config: Config, data_dir: Path | str | None = None, *, fit: bool = False) -> dict[str, Any]:
+    """Check all that can be checked without building the network, with `fit` its memory too; its sizes."""
     with config.origin.located():
         images = check_and_encode(config.network, config.run.dt_ms, config.run.seed, data_dir)
         sizes = estimate(config.network, config.run.dt_ms, images)
         if config.task is not None:
             check_task(config.network, config.task)
+        if fit:
+            check_memory(sizes)
     return {
         "name": config.name,
         "n_neurons": sizes.n_neurons,
@@ -112,9 +118,7 @@ def _run(path: Path, data_dir: Path | str | None) -> dict[str, Any]:
     run = RunDirectory.open(path)
     facts: dict[str, Any] = {"status": run.status, **config_facts(load_config(run.resolved_path), data_dir)}
     if run.status == "finished":
-        # `snnsim report` may have written the report again; what was recorded must not have changed.
-        changes = [change for change in run.changed_outputs() if not change.startswith("report.html ")]
-        if changes:
+        if changes := run.changed_outputs():
             raise FileError(
                 f"not as the run left it: {'; '.join(changes)}", where=str(path), code="file.changed",
                 fix="copy the folder again, or run again",

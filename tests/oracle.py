@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from snnsim.kernels import delivery as dl
 from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
@@ -457,10 +456,11 @@ def advance(
     sources: Sources,
     drives: Drives,
     recorder: Recorder,
+    scratch: Scratch,
+    queue: Queue,
 ) -> int:
     """As one thread: tid = 0, n_threads = 1."""
     ranges, levels = range(layout.n_ranges), range(layout.n_levels)
-    scratch, queue = new_scratch(cells.potential.dtype), new_queue()
     written = 0
     for t in range(begin, end):
         for r in ranges:
@@ -525,17 +525,6 @@ def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: in
         low, n_here = unit - int(layout.pop_first[p]), int(layout.segment_n[g])
         found = emit(spikes.ids[slot], found, sources, p, unit, low, n_here, t)
     spikes.n_fired[slot, r] = found - first
-
-
-def new_scratch(dtype: Any) -> Scratch:
-    """Not a twin: the working memory that `advance` takes."""
-    kinds = (dtype, dtype, np.uint8, np.uint64, np.uint32, np.uint32)
-    return Scratch(*(np.zeros(n.CHUNK, kind) for kind in kinds))
-
-
-def new_queue() -> Queue:
-    """Not a twin: the working memory of delivery."""
-    return Queue(*np.zeros((4, dl.QUEUE), np.int64))
 
 
 def update_list(

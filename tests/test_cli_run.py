@@ -95,7 +95,7 @@ def test_a_run_leaves_everything_in_its_directory(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
         *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "result.json", "report.html"),
-        *("spikes.h5", "state.h5", "weights.h5", "checkpoints", "raster.png"),
+        *("spikes.h5", "state.h5", "weights.h5", "checkpoints", "raster.png", "vm.png", "weights.png"),
     }
     assert (folder / "run" / "config.toml").read_text() == NETWORK
     assert json.loads((folder / "run" / "manifest.json").read_text())["status"] == "finished"

@@ -8,6 +8,7 @@ from strategies import configs, networks
 
 from snnsim import IF, Config, ConfigError, FileError, Network, Population, Run, load_config, save_config
 from snnsim.config import SIZE_LIMIT, dumps, loads
+from snnsim.config_warnings import config_warnings
 from snnsim.spec import Spec, rules
 
 MINIMAL = """\
@@ -16,6 +17,20 @@ run = { duration_ms = 10.0 }
 [populations.a]
 n = 2
 neuron = { kind = "if", v_th_mv = 10.0, v_reset_mv = 0.0 }
+"""
+
+WITH_SYNAPSE = """\
+schema = 1
+run = { duration_ms = 10.0 }
+[populations.e]
+n = 2
+[populations.e.neuron]
+kind = "lif"
+tau_m_ms = 20.0
+v_rest_mv = -65.0
+v_th_mv = -50.0
+v_reset_mv = -65.0
+synapse = { kind = "exponential", tau_exc_ms = 5.0 }
 """
 
 
@@ -307,3 +322,54 @@ def test_messages_about_overrides(override, message):
 def test_a_position_beyond_the_list():
     with pytest.raises(ConfigError, match=r"--set stimuli\.digits\.phases\[3\]\.name: .* has 3 elements"):
         loads(DIGITS, overrides=["stimuli.digits.phases[3].name=x"])
+
+
+def test_the_cause_of_a_wrong_key_is_named():
+    with pytest.raises(
+        ConfigError, match=r"unknown key of kind delta.*--set populations\.e\.neuron\.synapse\.kind left"
+    ):
+        loads(WITH_SYNAPSE, overrides=["populations.e.neuron.synapse.kind=delta"])
+    given = loads(WITH_SYNAPSE, overrides=['populations.e.neuron.synapse={ kind = "delta" }'])
+    assert given.network.populations["e"].neuron.synapse.KIND == "delta"
+    with pytest.raises(
+        ConfigError, match=r"tau_exc_ms .*unknown key of kind delta.*belongs to kind exponential"
+    ):
+        loads(WITH_SYNAPSE.replace('"exponential"', '"delta"'))
+
+
+def test_messages_name_the_option_that_was_used(tmp_path):
+    (tmp_path / "a.toml").write_text(MINIMAL)
+    options = {"run.duration_ms": "--duration-ms"}
+    with pytest.raises(ConfigError, match=r"^--duration-ms: out of range"):
+        load_config(tmp_path / "a.toml", ["run.duration_ms=-1.0"], options)
+    with pytest.raises(ConfigError, match=r"^--set run\.seed: out of range"):
+        load_config(tmp_path / "a.toml", ["run.seed=-1"], options)
+
+
+def test_keys_in_the_wrong_place():
+    text = MINIMAL.replace("duration_ms = 10.0", 'duration_ms = 10.0, precision = "float32"')
+    with pytest.raises(
+        ConfigError, match=r"run\.precision .*unknown key\. Fix: move precision above the first"
+    ):
+        loads(text)
+    with pytest.raises(ConfigError, match=r"v_th_mv\.array .*a key is missing"):
+        loads(MINIMAL.replace("v_th_mv = 10.0", 'v_th_mv = { file = "net.npz" }'))
+    with pytest.raises(ConfigError, match=r"a distribution or { file = \.\.\., array = \.\.\. }"):
+        loads(MINIMAL.replace("v_th_mv = 10.0", 'v_th_mv = "ten"'))
+
+
+def test_warnings():
+    assert config_warnings(loads(MINIMAL)) == [
+        "nothing is recorded: add a table such as [probes.spikes] with target = ..."
+    ]
+    text = WITH_SYNAPSE + '[probes.p]\ntarget = "e"\n'
+    assert config_warnings(loads(text)) == []
+    assert config_warnings(loads(text.replace("20.0", "0.02").replace("= 5.0", "= [0.01, 5.0]"))) == [
+        "populations.e.neuron.synapse.tau_exc_ms = 0.01 is shorter than dt_ms = 0.1; seconds instead of ms?",
+        "populations.e.neuron.tau_m_ms = 0.02 is shorter than dt_ms = 0.1; seconds instead of ms?",
+    ]
+
+
+def test_what_is_no_config_is_not_saved(tmp_path):
+    with pytest.raises(ConfigError, match=r"save_config: wrong type; .* expected a Config\. Fix: Config\("):
+        save_config(loads(MINIMAL).network, tmp_path / "a.toml")

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from snnsim import (
     IF,
+    LIF,
     AllToAll,
     ConfigError,
     Current,
@@ -168,6 +169,21 @@ def test_zero_delays_may_form_a_chain_but_no_cycle():
     check_grid(chain("ab", "bc", "ac", "cd", "bd"), 0.1)
     check_grid(chain("ab", "bc", "ca", delay_ms=0.1), 0.1)
     check_grid(chain(*[(f"n{k:04}", f"n{k + 1:04}") for k in range(3000)]), 0.1)
-    for pairs in (["aa"], ["ab", "ba"], ["da", "ab", "bc", "cb"]):
-        with pytest.raises(ConfigError, match="form a cycle"):
+    for pairs, path in (
+        (["aa"], "a -a_a-> a"),
+        (["ab", "ba"], "a -a_b-> b -b_a-> a"),
+        (["da", "ab", "bc", "cb"], "b -b_c-> c -c_b-> b"),
+        (["ac", "ab", "bd", "da"], "a -a_b-> b -b_d-> d -d_a-> a"),
+    ):
+        with pytest.raises(ConfigError, match=f"form a cycle: {path};"):
             check_grid(chain(*pairs), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("tau_m_ms", 1e-310), ("tau_m_ms", [20.0, 1e-300]), ("c_m_pf", 1e-310)]
+)
+def test_what_a_step_is_divided_by_is_not_too_small(key, value):
+    cell = {"tau_m_ms": 20.0, "v_rest_mv": 0.0, "v_th_mv": 1.0, "v_reset_mv": 0.0, key: value}
+    net = Network(populations={"a": Population(n=2, neuron=LIF(**cell))})
+    with pytest.raises(ConfigError, match=rf"populations\.a\.neuron\.{key}: too small"):
+        check_grid(net, 0.1)

@@ -22,7 +22,7 @@ from snnsim.kernels import delivery, engine, neurons, plasticity, random, source
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network, Population, Probe, Projection
 from snnsim.plasticity import STDP, Normalisation
-from snnsim.program import Program
+from snnsim.program import Program, working_memory
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
@@ -176,7 +176,7 @@ def test_add_queued(waiting: int, dtype: Any) -> None:
     n, stride, n_delays = int(start[-1]), 50, rng.integers(1, 9, delivery.QUEUE)
     target = rng.integers(0, stride, n + 7).astype(np.uint16)
     weight = rng.normal(size=n + 7).astype(dtype)
-    queue = oracle.new_queue()
+    _, queue = working_memory(np.dtype(dtype))
     queue.n_delays[:], queue.base[:] = n_delays, rng.integers(0, 8, delivery.QUEUE)
     queue.entry[:] = rng.integers(0, 300 - n_delays)
     queue.at[:] = rng.integers(0, 3, delivery.QUEUE) * stride
@@ -243,7 +243,7 @@ def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learnin
     return int(
         which.advance(
             0, 1, np.zeros(32, np.int64), begin, end, learning, p.layout, p.cells, p.parameters, p.spikes,
-            p.static, p.plastic, p.sources, p.drives, recorder,
+            p.static, p.plastic, p.sources, p.drives, recorder, *working_memory(p.cells.potential.dtype),
         )
     )  # fmt: skip
 
@@ -283,7 +283,7 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
     layout, buffer, spikes, plastic = p.layout, p.spikes.buffer, p.spikes, p.plastic
     n_lists, m = layout.n_levels * layout.n_ranges, neurons.CHUNK
     recorder = small_recorder(sim, 60)
-    work, queue = oracle.new_scratch(p.cells.potential.dtype), oracle.new_queue()
+    work, queue = working_memory(p.cells.potential.dtype)
     for r in range(layout.n_ranges):
         for low in range(t, t + layout.block):
             window = low, (low // layout.block + 1) * layout.block - 1

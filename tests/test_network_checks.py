@@ -1,6 +1,8 @@
 """What several parts of a description say together: names, signs, bounds, reset and threshold."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from snnsim import (
     LIF,
     STDP,
     AllToAll,
+    Arrays,
     ConfigError,
     Current,
     Exponential,
@@ -108,7 +111,9 @@ def test_the_sign_that_weights_can_have_picks_the_receptor(weight, plasticity, r
 @pytest.mark.parametrize("weight", [-1.0, 0.0, 1.0])
 def test_weights_that_learning_can_turn_need_a_receptor(weight):
     p = projection(weight, plasticity=stdp(-2.0, 3.0))
-    with pytest.raises(ConfigError, match=r"projections\.p\.receptor: .*from -2 to 3.*Fix: add receptor"):
+    with pytest.raises(
+        ConfigError, match=r"projections\.p\.receptor: .*from -2 to 3.*Fix: split.*add receptor"
+    ):
         network(p=p)
     assert network(p=p.replace(receptor="inh")).projections["p"].inferred_receptor() == "inh"
 
@@ -261,3 +266,57 @@ def test_extents():
     assert extent(3.0) == (3.0, 3.0)
     assert extent(np.array([2.0, -1.0])) == (-1.0, 2.0)
     assert extent(Normal(mean=0.0, std=1.0, low=-1.0)) == (-1.0, math.inf)
+
+
+# --- mistakes of Python, in words of Python
+
+
+@pytest.mark.parametrize(
+    ("rule", "fix"),
+    [
+        (AllToAll, r"call the class: AllToAll\(\)"),
+        ("all_to_all", r"call the class: AllToAll\(\)"),
+        (Arrays, r"call the class: Arrays\(\.\.\.\)"),
+        ({"kind": "all_to_all"}, ""),
+        (3, ""),
+    ],
+)
+def test_something_else_than_a_description(rule, fix):
+    message = r"Projection\.rule: wrong type; .*expected AllToAll\(\.\.\.\), OneToOne\(\.\.\.\)"
+    with pytest.raises(ConfigError, match=message + (f".*Fix: {fix}$" if fix else "")):
+        Projection(source="a", target="b", rule=rule, weight_pa=1.0, delay_ms=1.0)
+
+
+def test_weights_of_both_signs_fit_a_target_with_one_current():
+    one = CELL.replace(synapse=Exponential(tau_exc_ms=2.0))
+    net = network(p=projection(1.0)).replace(populations={"a": Population(n=2, neuron=one)})
+    net.replace(projections={"p": projection(Normal(mean=0.0, std=1.0))})
+
+
+# --- a network stays as it is
+
+
+@pytest.mark.parametrize("table", ["populations", "projections", "stimuli", "probes"])
+def test_tables_cannot_be_changed(table):
+    given = {"a": Population(n=2, neuron=CELL)}
+    net = Network(populations=given)
+    with pytest.raises(TypeError):
+        getattr(net, table)["x"] = 1
+    given["b"] = given["a"]
+    assert list(net.populations) == ["a"]
+
+
+def through_pickle(net):
+    return pickle.loads(pickle.dumps(net))  # noqa: S301  (as multiprocessing does)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, through_pickle, Network.replace])
+def test_copies_are_equal_and_frozen_too(copied):
+    net = network(p=projection(1.0))
+    again = copied(net)
+    assert again == net
+    assert again is not net
+    assert repr(again) == repr(net)
+    with pytest.raises(TypeError):
+        again.probes["x"] = 1
+    assert net.replace(populations={**net.populations, "c": net.populations["a"]}) != net

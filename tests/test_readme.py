@@ -24,3 +24,12 @@ def test_example_runs_in_a_fresh_process(code, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip()
+
+
+def test_the_example_is_the_network_of_the_file():
+    """README and examples/cuba.toml hold one network."""
+    from snnsim import load_config
+
+    names: dict = {}
+    exec(EXAMPLES[0].partition("\nsim = ")[0], names)  # noqa: S102  (our own text)
+    assert names["net"] == load_config(README.parent / "examples" / "cuba.toml").network

@@ -51,7 +51,8 @@ def png():
 @pytest.fixture
 def full(png):
     facts = run_facts(neurons=4000, synapses=320_123, steps=10_000, dt_ms=0.1, seed=20261120, threads=2,
-                      wall_s=0.5, versions={"snnsim": "0.1.0", "numpy": "2.4.6"})  # fmt: skip
+                      sim_s=0.5, build_s=0.25, wall_s=1.5,
+                      versions={"snnsim": "0.1.0", "numpy": "2.4.6"})  # fmt: skip
     activity = activity_table({"exc": ([1.0, 5.0, 9.0], [0, 0, 0], 4)}, 0.0, 1000.0)
     return Report("digits", [("test accuracy", "91.4 %")], facts, [activity], [("Spikes", "Two spikes", png)],
                   ["weights at the bound"], "snnsim run digits.toml", "schema = 1\n")  # fmt: skip
@@ -61,7 +62,9 @@ def test_the_page_holds_everything(full, png):
     page = Page(render(full))
     assert page.faults == []
     for text in ("digits", "test accuracy", "91.4 %", "4,000", "320,123", "10,000 of 0.1 ms", "20261120",
-                 "0.5 wall s per model s", "snnsim 0.1.0, numpy 2.4.6", "exc", "weights at the bound",
+                 "0.5 wall s per model s",
+                 "simulation wall time", "build wall time", "total wall time",
+                 "snnsim 0.1.0, numpy 2.4.6", "exc", "weights at the bound",
                  "Spikes", "snnsim run digits.toml", "schema = 1", "Resolved config"):  # fmt: skip
         assert text in page.text
     (image,) = page.all("img")
