@@ -92,7 +92,7 @@ def line_of(plan: Plan) -> str:
 
 def dry(plan: Plan) -> Reply:
     """The answer to --dry-run. Raises ConfigError when memory does not hold the network, as a run does."""
-    from snnsim.simulator import check_memory
+    from snnsim.memory import check_memory
 
     check_memory(plan.sizes)
     run, files = plan.config.run, plan.outputs()

@@ -212,14 +212,22 @@ def _check_record(value: Any, rule: Rule, where: str) -> Spec:
     """Only Python gets here with something else: tables of config files are descriptions by now."""
     if isinstance(value, rule.types):
         return value
-    raise ConfigError(
+    raise _wrong_object(value, rule, where, _calls(rule))
+
+
+def _wrong_object(value: Any, rule: Rule, where: str, expected: str) -> ConfigError:
+    return ConfigError(
         "wrong type",
         where=where,
         got=value,
-        expected=", ".join(f"{t.__name__}(...)" for t in rule.types),
+        expected=expected,
         fix=_call(value, rule),
         code="config.wrong_type",
     )
+
+
+def _calls(rule: Rule) -> str:
+    return ", ".join(f"{t.__name__}(...)" for t in rule.types)
 
 
 def _call(value: Any, rule: Rule) -> str:
@@ -235,14 +243,14 @@ def _call(value: Any, rule: Rule) -> str:
 
 def _check_records(value: Any, rule: Rule, where: str) -> tuple[Spec, ...]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise wrong_type(value, rule, where)
+        raise _wrong_object(value, rule, where, f"a list of {_calls(rule)}")
     return tuple(_check_record(item, rule, f"{where}[{k}]") for k, item in enumerate(value))
 
 
 def _check_table(value: Any, rule: Rule, where: str) -> Mapping[str, Spec]:
     """A view that cannot be written to, of a copy that nobody else has."""
     if not isinstance(value, Mapping):
-        raise wrong_type(value, rule, where)
+        raise _wrong_object(value, rule, where, f'{{"a_name": ...}} with values {_calls(rule)}')
     for name in value:
         check_name(name, f"{where}.{name}")
     return MappingProxyType(

@@ -69,7 +69,8 @@ def check_grid(network: Network, dt_ms: float, duration_ms: float | None = None)
     """Check all that depends on dt; raise ConfigError with the key path of the first fault.
 
     Times and constant delays are multiples of dt, drawn delays are at least dt, projections without
-    delay form no cycle, and no source fires more than once a step.
+    delay form no cycle, no source fires more than once a step, and no time constant is so small that
+    dt divided by it overflows.
     """
     if duration_ms is not None:
         to_steps(duration_ms, dt_ms, "run.duration_ms", least=1)
@@ -112,6 +113,8 @@ def _check_divisors(spec: Spec, dt_ms: float, where: str) -> None:
 def _check_projection(projection: Projection, dt_ms: float, where: str) -> None:
     delay = projection.delay_ms
     _check_times(delay, dt_ms, f"{where}.delay_ms")
+    if projection.plasticity is not None:
+        _check_divisors(projection.plasticity, dt_ms, f"{where}.plasticity")
     if isinstance(delay, Distribution):
         low, high = delay.support()
         if low < dt_ms * (1 - TOLERANCE):

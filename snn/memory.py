@@ -1,10 +1,13 @@
-"""How much memory is free."""
+"""How much memory is free, and does a network fit."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+
+from snnsim.errors import ConfigError
+from snnsim.program import Estimate
 
 
 def available_bytes(root: Path = Path("/")) -> int | None:
@@ -67,3 +70,19 @@ def _physical_bytes() -> int | None:
     if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return None
+
+
+def check_memory(sizes: Estimate) -> None:
+    """Refuse, with ConfigError, a network that cannot fit into the memory that is free now."""
+    size, free = sizes.total_bytes, available_bytes()
+    if free is not None and size > free:
+        raise ConfigError(
+            "the network does not fit into memory",
+            where=f"most of it: {sizes.largest}",
+            got=f"about {size / 2**30:.3g} GiB",
+            expected=f"at most the {free / 2**30:.3g} GiB that are free",
+            fix='shorten the longest delay (give a distribution a "high")'
+            if "delay_ms" in sizes.largest
+            else 'lower the numbers of neurons or connections, or set precision = "float32"',
+            code="config.too_large",
+        )

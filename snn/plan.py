@@ -13,14 +13,15 @@ from snnsim.config import Config, dumps, save_config
 from snnsim.encoding import EncodedImages
 from snnsim.grid import to_steps
 from snnsim.inputs import source_sizes
+from snnsim.memory import check_memory
 from snnsim.network import Network
 from snnsim.program import Estimate, check_and_encode, estimate
 from snnsim.results import check_task
 from snnsim.runs import RunDirectory
-from snnsim.simulator import check_memory
 from snnsim.units import number_units
 from snnsim.wiring import delay_range
 
+MAX_THREADS = 1024
 ALWAYS = [
     *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/"),
     *("result.json", "report.html"),
@@ -147,4 +148,5 @@ def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:
 def _threads(wanted: int | None) -> int:
     if wanted is not None:
         return wanted
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_THREADS)

@@ -235,7 +235,10 @@ def _draw_density(
         height = tops[index] - tops[index + 1]
         beside = ax.inset_axes((1.015, tops[index + 1] + 0.04 * height, 0.015, 0.92 * height))
         bar = scale_bar(figure, ax, image, "", cax=beside)
-        bar.ax.locator_params(axis="y", nbins=max(1, min(6, int(12 * height))))
+        if height > 0.15:
+            bar.ax.locator_params(axis="y", nbins=min(6, int(12 * height)))
+        else:  # room for one number
+            bar.set_ticks([highest], labels=[f"{highest:.3g}"])
     n_spikes = sum(group.times.size for group in groups)
     time_axis(ax, end, f"   ({n_spikes:,} spikes, counted in bins of {width:g} ms)")
     ax.text(1.015, 1.015, "spikes/s\nper neuron", transform=ax.transAxes, va="bottom", fontsize=8, color=INK)

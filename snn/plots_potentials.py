@@ -58,7 +58,10 @@ def membranes(groups: Sequence[Potentials], *, title: str = "") -> tuple[Figure,
     and largest value of each interval: no peak is lost.
     """
     most = max(1, min(MAX_TRACES, MAX_PANELS // max(len(groups), 1)))
-    panels = [panel for index, group in enumerate(groups) for panel in _panels(group, colour(index), most)]
+    tints = [colour(index + (index > 0)) for index in range(len(groups))]  # the second is the threshold's
+    panels = [
+        panel for group, tint in zip(groups, tints, strict=True) for panel in _panels(group, tint, most)
+    ]
     values = np.concatenate([p.shown for p in panels])
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     room = max(high - low, 1.0)

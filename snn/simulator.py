@@ -20,14 +20,14 @@ from snnsim.checks import check
 from snnsim.errors import ConfigError, FileError, SimulationError, SnnError
 from snnsim.fields import Rule
 from snnsim.grid import to_steps
+from snnsim.identity import fingerprint
 from snnsim.interrupts import interrupts_held
 from snnsim.kernels.barrier import ABORT, SYNC_WORDS
 from snnsim.kernels.engine import advance
-from snnsim.memory import available_bytes
+from snnsim.memory import check_memory
 from snnsim.network import Network
 from snnsim.probes import Taps
 from snnsim.program import (
-    Estimate,
     Program,
     check_and_encode,
     empty_spikes,
@@ -366,12 +366,8 @@ class Simulator:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be continued."""
-        network = hashlib.sha256(_fingerprint(self.network).encode())
-        for _, shown in sorted(self.program.images.items()):
-            for part in (shown.table, shown.schedule, shown.labels):
-                network.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
         return {
-            "network": network.hexdigest(),
+            "network": fingerprint(self.network, self.program.images),
             "dt_ms": self.dt_ms,
             "seed": self.seed,
             "n_ranges": self.program.units.n_ranges,
@@ -405,36 +401,3 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close(complete=kind is None)
-
-
-def check_memory(sizes: Estimate) -> None:
-    """Refuse, with ConfigError, a network that cannot fit into the memory that is free now."""
-    size, free = sizes.total_bytes, available_bytes()
-    if free is not None and size > free:
-        raise ConfigError(
-            "the network does not fit into memory",
-            where=f"most of it: {sizes.largest}",
-            got=f"about {size / 2**30:.3g} GiB",
-            expected=f"at most the {free / 2**30:.3g} GiB that are free",
-            fix='shorten the longest delay (give a distribution a "high")'
-            if "delay_ms" in sizes.largest
-            else 'lower the numbers of neurons or connections, or set precision = "float32"',
-            code="config.too_large",
-        )
-
-
-def _fingerprint(network: Network) -> str:
-    """A text that differs when the dynamics differ; probes do not matter to them but to the recordings."""
-    from snnsim.mapping import to_mapping
-
-    return repr(_hashable(to_mapping(network)))
-
-
-def _hashable(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
-    if isinstance(value, dict):
-        return {name: _hashable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_hashable(item) for item in value]
-    return value

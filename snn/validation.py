@@ -14,12 +14,12 @@ import numpy as np
 from snnsim.checkpoint import read_checkpoint
 from snnsim.config import Config, load_config
 from snnsim.errors import FileError
+from snnsim.memory import check_memory
 from snnsim.plan import warnings_of
 from snnsim.program import check_and_encode, estimate
 from snnsim.recording import open_spikes, read_state
 from snnsim.results import blocks, check_task, read_result
 from snnsim.runs import RunDirectory
-from snnsim.simulator import check_memory
 from snnsim.tablefile import open_recording
 from snnsim.weightfile import read_weights
 

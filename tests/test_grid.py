@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from snnsim import (
     IF,
     LIF,
+    STDP,
     AllToAll,
     ConfigError,
     Current,
@@ -149,6 +150,12 @@ GOOD = [
 @pytest.mark.parametrize("tables", GOOD)
 def test_what_is_right_passes(tables):
     check_grid(network(**tables), 0.1, 100.0)
+
+
+def test_traces_do_not_decay_too_fast_to_compute_with():
+    rule = STDP(tau_plus_ms=1e-310, tau_minus_ms=20.0, a_plus=0.1, a_minus=0.1, w_max=2.0)
+    with pytest.raises(ConfigError, match=r"projections\.p\.plasticity\.tau_plus_ms: too small"):
+        check_grid(network(projections={"p": joined(delay_ms=0.1, plasticity=rule)}), 0.1)
 
 
 def test_the_duration_is_checked():

@@ -18,10 +18,12 @@ from snnsim import (
     ConfigError,
     Current,
     Exponential,
+    Images,
     LogNormal,
     Network,
     Normal,
     Normalisation,
+    Phase,
     Poisson,
     Population,
     Probe,
@@ -285,6 +287,13 @@ def test_something_else_than_a_description(rule, fix):
     message = r"Projection\.rule: wrong type; .*expected AllToAll\(\.\.\.\), OneToOne\(\.\.\.\)"
     with pytest.raises(ConfigError, match=message + (f".*Fix: {fix}$" if fix else "")):
         Projection(source="a", target="b", rule=rule, weight_pa=1.0, delay_ms=1.0)
+
+
+def test_something_else_than_tables_and_lists():
+    with pytest.raises(ConfigError, match=r'populations: .*expected {"a_name": ...} with values Pop'):
+        Network(populations=[Population(n=2, neuron=CELL)])
+    with pytest.raises(ConfigError, match=r"images\.phases: .*expected a list of Phase\(\.\.\.\)"):
+        Images(dataset="digits", present_ms=1.0, phases=Phase(name="a"))
 
 
 def test_weights_of_both_signs_fit_a_target_with_one_current():

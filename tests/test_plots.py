@@ -247,3 +247,43 @@ def test_unknown_formats_and_missing_folders_are_refused(tmp_path):
     with pytest.raises(StorageError, match="create the folder first"):
         plots.save(figure, tmp_path / "missing" / "a.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_long_times_are_seconds_and_never_an_offset():
+    for t0, t1, unit in [(0.0, 60_000.0, "s"), (59_990.0, 59_991.0, "s"), (0.0, 900.0, "ms")]:
+        for figure, ax in (
+            plots.raster([t0 + 0.5], [0], 3, t0_ms=t0, t1_ms=t1),
+            plots.weight_traces([t0, t1], [[1.0], [2.0]], unit="pA"),
+        ):
+            plots.png_bytes(figure)
+            assert ax.get_xlabel().startswith(f"time ({unit})")
+            assert ax.xaxis.get_offset_text().get_text() == ""
+            shown = [float(label.get_text().replace(",", "")) for label in ax.get_xticklabels()]
+            assert np.allclose(np.diff(shown), np.diff(ax.get_xticks()) / (1000.0 if unit == "s" else 1.0))
+
+
+def test_a_dense_raster_has_a_scale_for_each_population():
+    trains = {"a": (*train(250_000, 80), 80), "b": (*train(1000, 20), 20)}
+    figure, ax = plots.raster(*plots.stack(trains))
+    assert len(ax.images) == 2
+    assert ax.images[0].get_clim()[1] > 10 * ax.images[1].get_clim()[1]
+    assert len(ax.child_axes) == 2
+
+
+def test_groups_of_potentials_and_their_thresholds():
+    groups = [
+        plots.Potentials(np.arange(500.0), V_MV, [-50.0, -45.0, -40.0]),
+        plots.Potentials(np.arange(500.0), V_MV[:, :1], note="threshold differs between neurons, not drawn"),
+    ]
+    figure, axes = plots.membranes(groups)
+    assert [len(ax.lines) for ax in axes] == [2, 2, 2, 1]
+    assert [ax.lines[1].get_ydata()[0] for ax in axes[:3]] == [-50.0, -45.0, -40.0]
+    assert "not drawn" in texts(figure)
+
+
+def test_many_weights_are_drawn_by_their_spread():
+    w = np.random.default_rng(3).random((10, 500))
+    _, few = plots.weight_traces(np.arange(10.0), w[:, :20])
+    _, many = plots.weight_traces(np.arange(10.0), w)
+    assert (len(few.lines), len(many.lines), len(many.collections)) == (20, 1, 2)
+    assert np.allclose(many.lines[0].get_ydata(), np.median(w, axis=1))
