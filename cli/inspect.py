@@ -141,7 +141,7 @@ def _run(path: Path, data: Path | None) -> Reply:
     found = {"run": facts, **_config(load_config(run.resolved_path), data)}
     shown = {_LABELS.get(key, key.replace("_", " ")): value for key, value in facts.items()}
     width = max(map(len, shown))
-    lines = [f"{key:<{width}}  {value}" for key, value in shown.items() if value is not None]
+    lines = [f"{key:<{width}}  {_short(value)}" for key, value in shown.items() if value is not None]
     text = f"{chr(10).join(lines)}\n\n{_config_text(found)}"
     if (path / "result.json").exists():
         result = read_result(path)
@@ -154,6 +154,10 @@ def _run(path: Path, data: Path | None) -> Reply:
         found["spikes"] = spike_counts_so_far(run.spikes_path)
         text += "\n\n" + columns(found["spikes"].items(), ("recorded", "spikes so far"))
     return Reply(found, text)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _progress(run: RunDirectory) -> dict[str, Any]:

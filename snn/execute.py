@@ -25,7 +25,8 @@ Progress = Callable[[int, int], object]
 Stop = Callable[[], str | None]
 """Gives the reason to stop now ("SIGINT"), or None."""
 
-FACTS = ("spikes_sha256", "n_neurons", "n_synapses", "step", "threads", "threads_requested")
+FACTS: tuple[str, ...] = ("spikes_sha256", "n_neurons", "n_synapses", "step", "threads", "threads_requested")
+FACTS += ("build_s", "sim_s", "wall_s")
 """Entries of the result that the manifest repeats."""
 _EXIT = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED}
 
@@ -172,7 +173,7 @@ class _Job:
             int(_EXIT.get(stopped_by or "", ExitCode.OK)),
             simulated_ms=result["step"] * self.config.run.dt_ms,
             simulation_wall_s=self.sim_s,
-            facts={key: result[key] for key in FACTS if key in result} | self._wall_times(),
+            facts={key: result[key] for key in FACTS if key in result},
         )
         return Outcome(stopped_by, self.simulator.step, self.n_steps, result, self.warnings)
 

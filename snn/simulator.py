@@ -16,7 +16,7 @@ import numpy as np
 
 from snnsim import __version__
 from snnsim.checkpoint import read_checkpoint, write_checkpoint
-from snnsim.checks import check
+from snnsim.checks import check, expect
 from snnsim.errors import ConfigError, FileError, SimulationError, SnnError
 from snnsim.fields import Rule
 from snnsim.grid import to_steps
@@ -86,6 +86,7 @@ class Simulator:
         n_ranges: int = 0,
     ) -> None:
         began = time.perf_counter()
+        expect(network, Network, "network", "of a config, pass config.network")
         self.network = network
         self.dt_ms: float = check(dt_ms, _DT, "dt_ms")
         self.seed: int = check(seed, _SEED, "seed")

@@ -109,6 +109,11 @@ def test_wrong_arguments(arguments: dict, message: str) -> None:
         Simulator(network(), **arguments)
 
 
+def test_what_is_no_network_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"network: wrong type; got 'net', expected a Network"):
+        Simulator("net")  # type: ignore[arg-type]
+
+
 def test_run_refuses_times_off_the_grid_and_changes_nothing() -> None:
     with Simulator(network()) as sim:
         before = sim.digest()
