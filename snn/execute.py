@@ -25,8 +25,10 @@ Progress = Callable[[int, int], object]
 Stop = Callable[[], str | None]
 """Gives the reason to stop now ("SIGINT"), or None."""
 
-FACTS: tuple[str, ...] = ("spikes_sha256", "n_neurons", "n_synapses", "step", "threads", "threads_requested")
-FACTS += ("build_s", "sim_s", "wall_s")
+FACTS = (
+    *("spikes_sha256", "n_neurons", "n_synapses", "step", "threads", "threads_requested"),
+    *("build_s", "sim_s", "wall_s"),
+)
 """Entries of the result that the manifest repeats."""
 _EXIT = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED}
 
