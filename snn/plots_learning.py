@@ -154,9 +154,12 @@ def weight_histogram(
 
 
 def weight_traces(
-    times_ms: ArrayLike, weights: ArrayLike, *, unit: str = "", title: str = ""
+    times_ms: ArrayLike, weights: ArrayLike, *, unit: str = "", title: str = "", n_all: int = 0
 ) -> tuple[Figure, Axes]:
-    """weights[T, n] at times_ms[T]: a line a synapse; above MAX_WEIGHT_TRACES their median and spread."""
+    """weights[T, n] at times_ms[T]: a line a synapse; above MAX_WEIGHT_TRACES their median and spread.
+
+    n_all   number of synapses that these were chosen from, where there are more; the axis says so
+    """
     times, w = np.asarray(times_ms, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if w.ndim != 2 or w.shape[0] != times.size or not w.size:
         expected = f"[{times.size} times, synapses]"
@@ -176,7 +179,7 @@ def weight_traces(
         ax.legend(fontsize=8, frameon=False, labelcolor=INK)
     ax.set(xlim=(times[0], max(times[-1], times[0] + 1e-9)))
     ax.set_ylabel(f"weight ({unit})" if unit else "weight")
-    time_axis(ax, float(times[-1]), f"   ({n:,} synapse{'s' * (n > 1)})")
+    time_axis(ax, float(times[-1]), f"   ({f'{n:,} of {n_all:,}' if n_all > n else f'{n:,}'} synapses)")
     return figure, ax
 
 

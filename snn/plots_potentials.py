@@ -28,6 +28,7 @@ class Potentials(NamedTuple):
     v_th     threshold in mV, one for all or v_th[n]: a dashed line
     spikes   (times_ms, columns of v_mv): a bar above the threshold at each spike
     labels   names of the columns; note: a sentence below the figure
+    n_all    number of traces of which these are the first, where there are more
     """
 
     times_ms: ArrayLike
@@ -36,6 +37,7 @@ class Potentials(NamedTuple):
     spikes: tuple[ArrayLike, ArrayLike] | None = None
     labels: Sequence[str] | None = None
     note: str = ""
+    n_all: int = 0
 
 
 def membrane(
@@ -70,7 +72,8 @@ def membranes(groups: Sequence[Potentials], *, title: str = "") -> tuple[Figure,
     dress(axes)
     named = False
     for panel, ax in zip(panels, axes, strict=True):
-        ax.plot(*_envelope(panel.times, panel.v), color=panel.tint, linewidth=0.9)
+        ax.plot(*_envelope(panel.times, panel.v), color=panel.tint, linewidth=0.9,
+                marker="." if panel.times.size == 1 else None)  # fmt: skip
         if panel.threshold is not None:
             ax.axhline(panel.threshold, color=PALETTE[1], linewidth=0.9, linestyle="dashed")
             if not named:
@@ -85,7 +88,8 @@ def membranes(groups: Sequence[Potentials], *, title: str = "") -> tuple[Figure,
     axes[0].set(xlim=(first, max(last, first + 1e-9)))
     spiking = any(group.spikes is not None for group in groups)
     axes[0].set_ylim(low - 0.08 * room, high + (0.45 if spiking else 0.12) * room)
-    n = sum(1 if np.ndim(group.v_mv) == 1 else np.shape(group.v_mv)[1] for group in groups)
+    widths = [1 if np.ndim(group.v_mv) == 1 else np.shape(group.v_mv)[1] for group in groups]
+    n = sum(max(width, group.n_all) for width, group in zip(widths, groups, strict=True))
     notes = [f"   ({len(panels)} of {n} traces)"] if len(panels) < n else []
     notes += dict.fromkeys(f"\n{plain(group.note)}" for group in groups if group.note)
     time_axis(axes[-1], last, "".join(notes))

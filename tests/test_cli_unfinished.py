@@ -210,3 +210,39 @@ def test_each_fault_is_told_once(folder, tmp_path):
     assert result.stdout.splitlines()[:2] == [f"{tmp_path / k}.toml: NOT ok" for k in "ab"]
     assert result.stderr.count("unknown key") == 2
     assert result.stderr.count("a.toml") == 1
+
+
+def test_long_recordings_are_read_in_pieces(folder, monkeypatch):
+    from snnsim import run_figures
+    from snnsim.runs import RunDirectory
+
+    run, config = RunDirectory.open(folder / "stopped"), load_config(folder / "net.toml")
+    whole = run_figures._samples(run, config, "w", (0.0, 250.0), 3, None)
+    monkeypatch.setattr(run_figures, "MAX_VALUES", 7)
+    pieces = run_figures._samples(run, config, "w", (0.0, 250.0), 3, None)
+    assert whole.values.shape == (26, 3)
+    assert (whole.values == pieces.values).all()
+    thin = run_figures._samples(run, config, "w", (0.0, 250.0), None, 5)
+    assert (thin.values.shape, thin.n_all) == ((5, 1), 3)
+    assert thin.times_ms[[0, -1]].tolist() == [0.0, 250.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ('v_th_mv = { kind = "uniform", low = -51.0, high = -50.0 }', "differs between neurons, not drawn"),
+        (
+            "v_th_mv = -50.0\nthreshold = { theta_plus_mv = 1.0, tau_theta_ms = 50.0 }",
+            "the threshold adapts",
+        ),
+    ],
+)
+def test_thresholds_that_no_line_can_show_are_named(tmp_path, monkeypatch, change, text):
+    config = NETWORK.replace("v_th_mv = -50.0", change).replace("v_reset_mv = -60.0", "v_reset_mv = -70.0")
+    (tmp_path / "net.toml").write_text(config)
+    found = answer_of("run", tmp_path / "net.toml", "--out", tmp_path / "run")
+    assert found["ok"]
+    labels = []
+    monkeypatch.setattr("snnsim.plots.save", lambda figure, path: labels.append(figure.axes[-1].get_xlabel()))
+    assert invoke("plot", tmp_path / "run", "vm").exit_code == 0
+    assert text in labels[0]
