@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnsim.cli.output import Json, Quiet, Reply, Stopped, bytes_text, say
+from snnsim.cli.output import Json, Quiet, Reply, Stopped, Usage, bytes_text, say
 from snnsim.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -66,13 +66,16 @@ def run(
     from snnsim.plan import make_plan
 
     given = {
-        "run.seed": seed,
-        "run.threads": threads,
-        "run.duration_ms": duration_ms,
-        "run.checkpoint_every_s": checkpoint_every,
+        "run.seed": ("--seed", seed),
+        "run.threads": ("--threads", threads),
+        "run.duration_ms": ("--duration-ms", duration_ms),
+        "run.checkpoint_every_s": ("--checkpoint-every", checkpoint_every),
     }
-    flags = [f"{key}={value!r}" for key, value in given.items() if value is not None]
-    plan = make_plan(load_config(config, [*(changes or []), *flags]), data)
+    flags = [f"{key}={value!r}" for key, (_, value) in given.items() if value is not None]
+    options = {key: option for key, (option, value) in given.items() if value is not None}
+    if out is not None and str(out).startswith("-"):
+        raise Usage("an option where a folder is expected", where="--out", got=str(out), expected="a folder")
+    plan = make_plan(load_config(config, [*(changes or []), *flags], options), data)
     if dry_run:
         return dry(plan)
     return simulate(plan, quiet=quiet, out=out)

@@ -56,7 +56,7 @@ class Run(Spec):
     )
     dt_ms: float = number(0.1, unit="ms", low=1e-6, high=1000.0, help="time step")
     seed: int = integer(1, low=0, high=_INT64 - 1, help="seed of all random numbers")
-    threads: int | None = integer(None, low=1, high=4096, help="without: all cores; never changes results")
+    threads: int | None = integer(None, low=1, high=1024, help="without: all cores; never changes results")
     checkpoint_every_s: float = number(
         30.0, unit="s", low=0.0, help="wall time between checkpoints; 0: only when interrupted"
     )

@@ -15,7 +15,8 @@ def config_warnings(config: Config) -> list[str]:
         for name, entry in getattr(config.network, table_name).items():
             found += _short_times(entry, dt, f"{table_name}.{name}")
     if not config.network.probes and config.task is None:
-        found.append("nothing is recorded: add a table such as [probes.spikes] with target = ...")
+        name = next(iter(config.network.populations))
+        found.append(f'nothing is recorded; add [probes.{name}_spikes] with target = "{name}"')
     return found
 
 

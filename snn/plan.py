@@ -10,16 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from snnsim.config import Config, dumps, save_config
-from snnsim.encoding import EncodedImages
+from snnsim.config_warnings import config_warnings
 from snnsim.grid import to_steps
-from snnsim.inputs import source_sizes
 from snnsim.memory import check_memory
-from snnsim.network import Network
 from snnsim.program import Estimate, check_and_encode, estimate
 from snnsim.results import check_task
 from snnsim.runs import RunDirectory
-from snnsim.units import number_units
-from snnsim.wiring import delay_range
 
 MAX_THREADS = 1024
 ALWAYS = [
@@ -81,16 +77,8 @@ def make_plan(config: Config, data_dir: Path | None = None) -> Plan:
         n_steps = max(shown.n_steps for shown in images.values())
     inputs = dict.fromkeys([*array_files(config), *(f for shown in images.values() for f in shown.files)])
     wanted = _threads(run.threads)
-    used = min(wanted, _pieces(network, run.dt_ms, images))
-    return Plan(config, data_dir, sizes, n_steps, wanted, used, tuple(inputs), warnings_of(network))
-
-
-def warnings_of(network: Network) -> tuple[str, ...]:
-    """What a description says that its author can hardly have meant."""
-    if network.probes:
-        return ()
-    name = next(iter(network.populations), "exc")
-    return (f'nothing is recorded; add [probes.{name}_spikes] with target = "{name}"',)
+    used = min(wanted, sizes.n_ranges)
+    return Plan(config, data_dir, sizes, n_steps, wanted, used, tuple(inputs), tuple(config_warnings(config)))
 
 
 def array_files(config: Config) -> list[Path]:
@@ -110,16 +98,6 @@ def _file_names(value: Any) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _file_names(item)
-
-
-def _pieces(network: Network, dt_ms: float, images: Mapping[str, EncodedImages]) -> int:
-    """Ranges that the targets are cut into: no more threads than these can work."""
-    instant = [
-        (p.source, p.target)
-        for name, p in network.projections.items()
-        if delay_range(p, dt_ms, f"projections.{name}")[0] == 0
-    ]
-    return number_units(network, source_sizes(network, dict(images)), instant, 0).n_ranges
 
 
 def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:

@@ -47,7 +47,8 @@ def check_and_encode(
 class Estimate:
     """Sizes before anything is built.
 
-    n_synapses is the expected number; `largest` is the key path of what takes most memory.
+    n_synapses is the expected number; `largest` is the key path of what takes most memory; n_ranges is the
+    number of pieces that targets are cut into, which no more threads than these can work on.
     """
 
     n_neurons: int
@@ -56,6 +57,7 @@ class Estimate:
     state_bytes: int
     synapse_bytes: int
     largest: str
+    n_ranges: int
 
     @property
     def total_bytes(self) -> int:
@@ -168,6 +170,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
         int(total - synapse_bytes),
         int(synapse_bytes),
         max(parts, key=lambda name: parts[name]),
+        units.n_ranges,
     )
 
 

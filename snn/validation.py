@@ -13,9 +13,9 @@ import numpy as np
 
 from snnsim.checkpoint import read_checkpoint
 from snnsim.config import Config, load_config
+from snnsim.config_warnings import config_warnings
 from snnsim.errors import FileError
 from snnsim.memory import check_memory
-from snnsim.plan import warnings_of
 from snnsim.program import check_and_encode, estimate
 from snnsim.recording import open_spikes, read_state
 from snnsim.results import blocks, check_task, read_result
@@ -39,7 +39,7 @@ def validate(path: Path, data_dir: Path | str | None = None) -> tuple[str, dict[
     if path.suffix.lower() == ".toml":
         config = load_config(path)
         facts = config_facts(config, data_dir, fit=True)
-        return "config", {**facts, "warnings": list(warnings_of(config.network))}
+        return "config", {**facts, "warnings": config_warnings(config)}
     if not h5py.is_hdf5(path):
         raise FileError(
             "not a file that snnsim knows",

@@ -359,9 +359,7 @@ def test_keys_in_the_wrong_place():
 
 
 def test_warnings():
-    assert config_warnings(loads(MINIMAL)) == [
-        "nothing is recorded: add a table such as [probes.spikes] with target = ..."
-    ]
+    assert config_warnings(loads(MINIMAL)) == ['nothing is recorded; add [probes.a_spikes] with target = "a"']
     text = WITH_SYNAPSE + '[probes.p]\ntarget = "e"\n'
     assert config_warnings(loads(text)) == []
     assert config_warnings(loads(text.replace("20.0", "0.02").replace("= 5.0", "= [0.01, 5.0]"))) == [

@@ -134,9 +134,9 @@ def kill_and_resume(tmp_path: Path, duration_ms: float, n_kills: int) -> None:
 
 
 def test_six_kills(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, duration_ms=50_000.0, n_kills=6)
+    kill_and_resume(tmp_path, duration_ms=100_000.0, n_kills=6)
 
 
 @pytest.mark.full
 def test_thirty_kills(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, duration_ms=240_000.0, n_kills=30)
+    kill_and_resume(tmp_path, duration_ms=500_000.0, n_kills=30)
