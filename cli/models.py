@@ -58,8 +58,10 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     from snnsim.connectivity import RULES
     from snnsim.distributions import DISTRIBUTIONS
     from snnsim.models import NEURONS, AdaptiveThreshold, Delta, Exponential
-    from snnsim.network import Population, Probe, Projection
     from snnsim.plasticity import STDP, Normalisation
+    from snnsim.population import Population
+    from snnsim.probe import Probe
+    from snnsim.projection import Projection
     from snnsim.stimuli import STIMULI, Phase
 
     groups: dict[str, tuple[type[Spec], ...]] = {

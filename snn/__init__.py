@@ -19,7 +19,10 @@ _HOMES = {
     ),
     "distributions": ("LogNormal", "Normal", "Uniform"),
     "models": ("IF", "LIF", "AdaptiveThreshold", "Delta", "Exponential"),
-    "network": ("Network", "Population", "Probe", "Projection"),
+    "network": ("Network",),
+    "population": ("Population",),
+    "probe": ("Probe",),
+    "projection": ("Projection",),
     "plasticity": ("STDP", "Normalisation"),
     "simulator": ("Simulator",),
     "stimuli": ("Current", "Images", "Phase", "Poisson", "PoissonDrive", "SpikeTrains"),
@@ -53,8 +56,11 @@ if TYPE_CHECKING:
         TargetError,
     )
     from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential
-    from snnsim.network import Network, Population, Probe, Projection
+    from snnsim.network import Network
     from snnsim.plasticity import STDP, Normalisation
+    from snnsim.population import Population
+    from snnsim.probe import Probe
+    from snnsim.projection import Projection
     from snnsim.simulator import Simulator
     from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains
 

@@ -29,8 +29,11 @@ from snnsim.errors import ConfigError, FileError, SnnError, nearest
 from snnsim.fields import choice, integer, number, record, table, text
 from snnsim.grid import check_grid
 from snnsim.mapping import from_mapping, to_mapping
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
 from snnsim.overrides import apply_overrides
+from snnsim.population import Population
+from snnsim.probe import Probe
+from snnsim.projection import Projection
 from snnsim.spec import Spec, rules
 from snnsim.stimuli import STIMULI, Images
 from snnsim.toml_lines import key_lines, nearest_line

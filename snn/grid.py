@@ -14,7 +14,8 @@ from snnsim.checks import check
 from snnsim.distributions import Distribution
 from snnsim.errors import ConfigError
 from snnsim.fields import Rule
-from snnsim.network import Network, Projection
+from snnsim.network import Network
+from snnsim.projection import Projection
 from snnsim.spec import Spec, rules
 from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus
 

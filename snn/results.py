@@ -21,7 +21,8 @@ from snnsim.config import Config
 from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError, FileError
 from snnsim.inputs import encode_images, source_sizes
-from snnsim.network import Network, Probe
+from snnsim.network import Network
+from snnsim.probe import Probe
 from snnsim.recording import open_spikes, read_spikes, read_state
 from snnsim.runs import RunDirectory
 from snnsim.tablefile import find_dataset, open_recording

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from snnsim import plots
 from snnsim.config import Config
-from snnsim.network import Population
 from snnsim.plots_potentials import MAX_TRACES
+from snnsim.population import Population
 from snnsim.recording import read_state
 from snnsim.runs import RunDirectory
 

@@ -26,7 +26,6 @@ from snnsim.kernels.barrier import ABORT, SYNC_WORDS
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
 from snnsim.network import Network
-from snnsim.probes import Taps
 from snnsim.program import (
     Program,
     check_and_encode,
@@ -39,6 +38,7 @@ from snnsim.program import (
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
+from snnsim.taps import Taps
 from snnsim.wiring import build_plastic
 from snnsim.workers import Workers
 

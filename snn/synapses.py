@@ -7,7 +7,7 @@ import numpy as np
 from snnsim.errors import ConfigError, nearest
 from snnsim.kernels.layout import Rows
 from snnsim.memory_recording import SampleLayout
-from snnsim.network import Probe
+from snnsim.probe import Probe
 from snnsim.program import Program
 from snnsim.wiring import Bundle, bundles_of, channel_of, synapses_an_entry
 

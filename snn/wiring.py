@@ -28,8 +28,9 @@ from snnsim.kernels import connectivity as wire
 from snnsim.kernels import plasticity as rule_columns
 from snnsim.kernels.layout import Plastic, Rows, Static
 from snnsim.kernels.sampling import CONSTANT, draw
-from snnsim.network import Network, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP
+from snnsim.projection import Projection
 from snnsim.streams import key_of, realise
 from snnsim.units import Units
 

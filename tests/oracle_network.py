@@ -19,8 +19,9 @@ import oracle
 
 from snnsim.inputs import poisson_cdf
 from snnsim.kernels import neurons as n
-from snnsim.network import Network, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP
+from snnsim.projection import Projection
 from snnsim.propagators import parameter_columns, rest_mv, start_mv
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus

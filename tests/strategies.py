@@ -28,8 +28,11 @@ from snnsim.connectivity import (
 )
 from snnsim.distributions import Distribution, LogNormal, Normal, Uniform
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
+from snnsim.population import Population
+from snnsim.probe import Probe
+from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeSource, SpikeTrains, Stimulus
 

@@ -20,9 +20,12 @@ from strategies import networks, weights_to_record
 from snnsim.connectivity import Arrays
 from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
+from snnsim.population import Population
+from snnsim.probe import Probe
 from snnsim.program import Program, working_memory
+from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 

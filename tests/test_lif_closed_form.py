@@ -16,7 +16,10 @@ import pytest
 
 from snnsim.connectivity import Arrays
 from snnsim.models import IF, LIF, AdaptiveThreshold, Exponential, Neuron
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
+from snnsim.population import Population
+from snnsim.probe import Probe
+from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, SpikeTrains
 

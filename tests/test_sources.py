@@ -10,7 +10,9 @@ from scipy import stats
 
 from snnsim.inputs import poisson_cdf
 from snnsim.models import IF
-from snnsim.network import Network, Population, Probe
+from snnsim.network import Network
+from snnsim.population import Population
+from snnsim.probe import Probe
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 

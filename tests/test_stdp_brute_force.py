@@ -11,8 +11,11 @@ import pytest
 
 from snnsim.connectivity import AllToAll, Arrays, OneToOne
 from snnsim.models import LIF, AdaptiveThreshold
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
+from snnsim.population import Population
+from snnsim.probe import Probe
+from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Images, Phase, SpikeTrains
 

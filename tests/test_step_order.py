@@ -14,8 +14,11 @@ import pytest
 from snnsim.connectivity import AllToAll, OneToOne
 from snnsim.errors import ConfigError
 from snnsim.models import IF, LIF, Exponential, Neuron
-from snnsim.network import Network, Population, Probe, Projection
+from snnsim.network import Network
 from snnsim.plasticity import STDP
+from snnsim.population import Population
+from snnsim.probe import Probe
+from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, PoissonDrive, SpikeTrains, Stimulus
 

@@ -8,7 +8,8 @@ from snnsim.grid import to_steps
 from snnsim.kernels import engine
 from snnsim.kernels.layout import Recorder
 from snnsim.memory_recording import SampleLayout
-from snnsim.network import Network, Probe
+from snnsim.network import Network
+from snnsim.probe import Probe
 from snnsim.propagators import rest_mv
 from snnsim.units import Units
 
