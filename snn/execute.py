@@ -115,7 +115,7 @@ class _Job:
         self.earlier_wall_s = float(meta.get("wall_s", 0.0))
 
     def _wall_times(self) -> dict[str, float]:
-        """Wall times in s of all sessions together: of the steps, of building, and in all."""
+        """Wall times in s of all stretches of the run together: of the steps, of building, and in all."""
         return {
             "build_s": self.earlier_build_s + self.simulator.build_s,
             "sim_s": self.sim_s,

@@ -117,7 +117,7 @@ def run_facts(
 ) -> dict[str, object]:
     """The facts of a run in the order in which the page shows them.
 
-    Wall times in s, of all sessions of a run: sim_s of the steps, build_s of building, wall_s in all. The
+    Wall times in s, of all stretches of a run: sim_s of the steps, build_s of building, wall_s in all. The
     real-time factor is simulation wall time over model time: below 1 is faster than real time.
     """
     model_s = steps * dt_ms / 1000.0

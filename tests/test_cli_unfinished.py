@@ -166,7 +166,7 @@ def test_threads_used_and_asked_for(folder):
     assert invoke("run", folder / "net.toml", "--threads", 1025).exit_code == 2
 
 
-def test_wall_times_have_one_name_and_add_up_over_sessions(folder, tmp_path):
+def test_wall_times_have_one_name_and_add_up_over_stretches(folder, tmp_path):
     names = ("build_s", "sim_s", "wall_s")
     manifest = json.loads((folder / "run" / "manifest.json").read_text())
     result = json.loads((folder / "run" / "result.json").read_text())
