@@ -8,7 +8,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-FOLDERS := snn kernels converters hardware experiments cli
+FOLDERS := snn kernels examples converters hardware experiments cli
 BIN := $(abspath $(VENV))/bin
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

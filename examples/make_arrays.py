@@ -9,13 +9,14 @@ weakly; so a wave that starts somewhere runs round.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 N = 100
 
 
-def arrays() -> dict[str, np.ndarray]:
+def arrays() -> dict[str, Any]:
     """The arrays by name; the same numbers at every call."""
     random = np.random.default_rng(1)
     source = np.repeat(np.arange(N), 2)

@@ -1,8 +1,9 @@
-"""How much memory is free, and does a network fit."""
+"""How much memory is free, how much was taken, and does a network fit."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,22 @@ def available_bytes(root: Path = Path("/")) -> int | None:
     machine = _field(root / "proc/meminfo", "MemAvailable:")
     left = _physical_bytes() if machine is None else machine * 1024
     return min([*([] if left is None else [left]), *_left_in_groups(root)], default=None)
+
+
+def peak_rss_bytes(root: Path = Path("/")) -> int | None:
+    """Most memory that this process has ever held at once; None where the system does not say.
+
+    `root` is the folder with `proc`.  Linux has it there; what getrusage tells there would include the
+    process that started this one.
+    """
+    peak = _field(root / "proc/self/status", "VmHWM:")
+    if peak is not None:
+        return peak * 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _left_in_groups(root: Path) -> Iterator[int]:

@@ -76,7 +76,7 @@ def make_plan(config: Config, data_dir: Path | None = None) -> Plan:
     else:
         n_steps = max(shown.n_steps for shown in images.values())
     inputs = dict.fromkeys([*array_files(config), *(f for shown in images.values() for f in shown.files)])
-    wanted = _threads(run.threads)
+    wanted = threads_or_all(run.threads)
     used = min(wanted, sizes.n_ranges)
     return Plan(config, data_dir, sizes, n_steps, wanted, used, tuple(inputs), tuple(config_warnings(config)))
 
@@ -123,7 +123,8 @@ def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:
     return run
 
 
-def _threads(wanted: int | None) -> int:
+def threads_or_all(wanted: int | None) -> int:
+    """The number of threads asked for; without, one for each core that this process may use."""
     if wanted is not None:
         return wanted
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

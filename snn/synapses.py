@@ -1,6 +1,8 @@
-"""The synapses of one projection as a table, in an order that depends on the network alone."""
+"""The synapses of one projection as a table, in an order that depends on the network alone; counts of all."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -105,3 +107,36 @@ def _share(program: Program, bundle: Bundle, name: str) -> tuple[np.ndarray, np.
     for part in counts[:-1]:
         before += part
     return before, counts[-1]
+
+
+def out_degrees(program: Program) -> np.ndarray:
+    """int64[n_units]: synapses, of all projections together, that start from each unit."""
+    found = np.zeros(program.units.n_units, dtype=np.int64)
+    for rows in (program.static.rows, program.plastic.rows):
+        for b in range(rows.n_rows.size):
+            first, n_rows = int(rows.first_unit[b]), int(rows.n_rows[b])
+            n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
+            for r in range(program.units.n_ranges):
+                at = int(rows.table[b]) + r * (n_rows * n_delays + 1)
+                begins = rows.start[at : at + n_rows * n_delays + 1 : n_delays].astype(np.int64)
+                found[first : first + n_rows] += np.diff(begins)
+    return found
+
+
+def synapse_bytes(program: Program) -> int:
+    """Bytes of all that is stored for the sake of synapses: targets, weights, tables, columns, traces."""
+    owners = {}
+    for array in _arrays([program.static, program.plastic]):
+        while isinstance(array.base, np.ndarray):  # a view; what it looks into is counted, and once
+            array = array.base
+        owners[id(array)] = array.nbytes
+    return sum(owners.values())
+
+
+def _arrays(parts: Iterable[object]) -> Iterator[np.ndarray]:
+    """All arrays in tuples of tuples."""
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            yield part
+        elif isinstance(part, tuple):
+            yield from _arrays(part)

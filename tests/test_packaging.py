@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-FOLDERS = ["snn", "kernels", "converters", "hardware", "experiments", "cli"]
+FOLDERS = ["snn", "kernels", "examples", "converters", "hardware", "experiments", "cli"]
 NEVER_AT_START = ["torch", "matplotlib", "sklearn", "brian2", "nest", "typer"]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ORDER = ["kernels", "snn", "converters", "hardware", "experiments", "cli"]  # each may use those to its left
+# Each may use those to its left; the examples only what a user has, snnsim itself.
+ORDER = ["kernels", "snn", "examples", "converters", "hardware", "experiments", "cli"]
 SOURCES = sorted(path for folder in ORDER for path in (ROOT / folder).rglob("*.py"))
 
 # Beside numpy and Numba only what names types and constants; llvmlite is the IR of Numba intrinsics.
@@ -76,6 +77,8 @@ def import_faults(tree: ast.AST, folder: str) -> list[str]:
                 faults.append(f"{line}: {name} by its bare name; write snnsim.…")
             elif target and ORDER.index(target) > ORDER.index(folder):
                 faults.append(f"{line}: {folder} must not import {name}")
+            elif folder == "examples" and target == "kernels":
+                faults.append(f"{line}: examples must not import {name}")
             elif folder == "kernels" and not target and top not in KERNEL_IMPORTS:
                 faults.append(f"{line}: kernels must not import {name}")
     for node in at_import_time(tree):
@@ -164,6 +167,10 @@ def test_there_is_something_to_check():
         ("snn", "import matplotlib.pyplot as plt"),
         ("snn", "try:\n    import torch\nexcept ImportError:\n    torch = None"),
         ("experiments", "import snnsim.cli"),
+        ("examples", "import snnsim.converters"),
+        ("examples", "from snnsim.kernels import engine"),
+        ("examples", "from examples import cuba"),
+        ("snn", "from snnsim.examples import cuba"),
         ("cli", "class A:\n    from sklearn import datasets"),
     ],
 )
@@ -179,6 +186,8 @@ def test_the_import_rule_sees(folder, code):
         ("snn", "def f():\n    import matplotlib.pyplot"),
         ("snn", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
         ("cli", "from snnsim.experiments import transfer\nimport typer"),
+        ("examples", "from snnsim import LIF, Network\nfrom snnsim.metrics import cv_isi"),
+        ("experiments", "from snnsim.examples.cuba import cuba"),
     ],
 )
 def test_the_import_rule_allows(folder, code):

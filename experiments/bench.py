@@ -1,0 +1,339 @@
+"""Known networks and the time they take: what `snnsim bench` runs.
+
+A benchmark is one entry of BENCHMARKS.  Its network comes from a function of `scale` and `precision` (and of
+`background`, where there is a choice) in examples/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from snnsim.checks import check
+from snnsim.errors import ConfigError, nearest
+from snnsim.examples.brunel_10k import THEORY_HZ, brunel_10k
+from snnsim.examples.cuba import cuba
+from snnsim.examples.microcircuit import MEAN_RATES_HZ, NAMES, microcircuit
+from snnsim.examples.stdp_1m import stdp_1m
+from snnsim.fields import Rule
+from snnsim.grid import to_steps
+from snnsim.kernels.sources import emit
+from snnsim.manifest import software_facts
+from snnsim.memory import peak_rss_bytes
+from snnsim.network import Network
+from snnsim.plan import threads_or_all
+from snnsim.program import Program
+from snnsim.simulator import Simulator
+from snnsim.synapses import out_degrees, synapse_bytes
+
+DT_MS = 0.1
+_COMPILE_MS = 5.0
+_PIECE = 256  # steps that one thread counts at a time
+_PRECISION = Rule("choice", choices=("float32", "float64"))
+
+Progress = Callable[[int, int], object]
+"""Called with (steps done, steps in all, warm-up included), often."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A network to measure.
+
+    network       gives it, from scale and precision, and from background where `backgrounds` has names
+    scales        smallest and largest scale
+    tiny          a scale at which it has all kinds of parts and is built at once, to compile kernels with
+    backgrounds   what `background` may be, the first without a choice
+    reference_hz  rates to compare with, in words, by population
+    """
+
+    about: str
+    network: Callable[..., Network]
+    scales: tuple[float, float]
+    tiny: float
+    precision: str = "float32"
+    backgrounds: tuple[str, ...] = ()
+    reference_hz: Mapping[str, str] = field(default_factory=dict)
+    duration_ms: float = 10_000.0
+    warmup_ms: float = 500.0
+
+
+_THEORY = f"{THEORY_HZ} (theory)"
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "microcircuit": Benchmark(
+        "Potjans and Diesmann 2014: 77,169 cells, 299 million synapses",
+        microcircuit,
+        scales=(0.01, 1.0),
+        tiny=0.01,
+        backgrounds=("poisson", "dc"),
+        reference_hz={name: f"{rate:.3f}" for name, rate in zip(NAMES, MEAN_RATES_HZ, strict=True)},
+    ),
+    "cuba": Benchmark(
+        "Vogels and Abbott 2005, current-based: 4,000 cells, 320,000 synapses, no input",
+        cuba,
+        scales=(0.1, 1000.0),
+        tiny=0.1,
+        precision="float64",
+        reference_hz={"exc": "5.4 to 6.0", "inh": "5.5 to 5.7"},
+    ),
+    "brunel": Benchmark(
+        "Brunel 2000 with 10,000 cells, 10 million delta synapses",
+        brunel_10k,
+        scales=(0.01, 100.0),
+        tiny=0.01,
+        reference_hz={"exc": _THEORY, "inh": _THEORY},
+    ),
+    "brunel-stdp": Benchmark(
+        "the same, where the 6.4 million synapses between excitatory cells learn",
+        partial(brunel_10k, plastic=True),
+        scales=(0.01, 100.0),
+        tiny=0.01,
+    ),
+    "stdp-1m": Benchmark(
+        "a million Poisson sources, each with one plastic synapse onto one of 1,000 cells",
+        stdp_1m,
+        scales=(0.001, 20.0),
+        tiny=0.001,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured, and how.
+
+    compile_s     wall time to compile the kernels, or to load them, with a tiny network of the same kinds
+    build_s       wall time from the description to a simulator that is ready, with compiled kernels
+    sim_s         wall time of duration_ms, after warmup_ms; spikes of all neurons are recorded in memory
+    rtf           real-time factor, wall seconds a model second
+    peak_rss_gb   most memory that the process has held, 1e9 bytes; None where the system does not say
+    bytes_per_synapse  of all arrays that are there for synapses, static and plastic, tables included
+    events_per_s  spikes of neurons and sources in the window, each times its synapses, a wall second;
+                  trains that Poisson drives sum up are no events
+    rates_hz      mean over the window, by population
+    n_spikes      of all neurons in the window
+    spikes_sha256 of the steps, then of the units, int64 each, of these spikes, by time, then by population
+    """
+
+    benchmark: str
+    scale: float
+    background: str | None
+    precision: str
+    duration_ms: float
+    warmup_ms: float
+    dt_ms: float
+    seed: int
+    threads: int
+    n_neurons: int
+    n_synapses: int
+    compile_s: float
+    build_s: float
+    sim_s: float
+    rtf: float
+    peak_rss_gb: float | None
+    bytes_per_synapse: float
+    events_per_s: float
+    rates_hz: dict[str, float]
+    n_spikes: int
+    spikes_sha256: str
+    versions: dict[str, Any]
+    machine: dict[str, Any]
+
+
+def find(name: str) -> Benchmark:
+    """The benchmark of a name.  Raises ConfigError."""
+    if name not in BENCHMARKS:
+        raise ConfigError(
+            "no such benchmark",
+            where="benchmark",
+            got=name,
+            expected=f"one of {', '.join(BENCHMARKS)}",
+            fix=nearest(name, BENCHMARKS),
+        )
+    return BENCHMARKS[name]
+
+
+def benchmark_network(
+    name: str, scale: float = 1.0, background: str | None = None, precision: str | None = None
+) -> Network:
+    """The network of a benchmark; without background or precision, its own.  Raises ConfigError."""
+    chosen = find(name)
+    low, high = chosen.scales
+    scale = check(scale, Rule("number", low=low, high=high), "scale")
+    precision = check(precision if precision is not None else chosen.precision, _PRECISION, "precision")
+    options = {} if (which := background_of(name, background)) is None else {"background": which}
+    return chosen.network(scale=scale, precision=precision, **options)
+
+
+def background_of(name: str, background: str | None) -> str | None:
+    """The background asked for, or the usual one; None where there is no choice.  Raises ConfigError."""
+    known = find(name).backgrounds
+    if background is None:
+        return next(iter(known), None)
+    if background not in known:
+        raise ConfigError(
+            "this benchmark has no such background",
+            where="background",
+            got=background,
+            expected=f"one of {', '.join(known)}" if known else f"none: {name} has no choice of it",
+        )
+    return background
+
+
+def measure(
+    name: str,
+    *,
+    scale: float = 1.0,
+    duration_ms: float | None = None,
+    warmup_ms: float | None = None,
+    threads: int | None = None,
+    seed: int = 1,
+    background: str | None = None,
+    precision: str | None = None,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Build a benchmark, warm it up, and time it.
+
+    scale        of the network, 1 for its published size
+    duration_ms  model time that is timed; without, and without warmup_ms, those of the benchmark
+    threads      None for all cores; changes no spike
+    progress     called during warm-up and timing
+    Raises ConfigError for arguments that cannot be and for a network that does not fit into memory.
+    """
+    chosen = find(name)
+    duration_ms = chosen.duration_ms if duration_ms is None else duration_ms
+    warmup_ms = chosen.warmup_ms if warmup_ms is None else warmup_ms
+    n_timed = to_steps(duration_ms, DT_MS, "duration_ms", least=1)
+    begin = to_steps(warmup_ms, DT_MS, "warmup_ms")
+    network = benchmark_network(name, scale, background, precision)
+    threads = threads_or_all(threads)
+    compile_s = _compile(benchmark_network(name, chosen.tiny, background, precision), seed)
+    with Simulator(network, dt_ms=DT_MS, seed=seed, threads=threads) as sim:
+        sim.run_steps(begin, _shifted(progress, 0, begin + n_timed))
+        began = time.perf_counter()
+        sim.run_steps(n_timed, _shifted(progress, begin, begin + n_timed))
+        sim_s = time.perf_counter() - began
+        peak = peak_rss_bytes()  # before what follows can add to it
+        steps, units = _window(sim, begin)
+        return Measurement(
+            benchmark=name,
+            scale=float(scale),
+            background=background_of(name, background),
+            precision=network.precision,
+            duration_ms=n_timed * DT_MS,
+            warmup_ms=begin * DT_MS,
+            dt_ms=DT_MS,
+            seed=seed,
+            threads=sim.threads,
+            n_neurons=sim.n_neurons,
+            n_synapses=sim.n_synapses,
+            compile_s=compile_s,
+            build_s=sim.build_s,
+            sim_s=sim_s,
+            rtf=sim_s / (n_timed * DT_MS / 1000.0),
+            peak_rss_gb=None if peak is None else peak / 1e9,
+            bytes_per_synapse=synapse_bytes(sim.program) / max(sim.n_synapses, 1),
+            events_per_s=_events(sim, units, begin) / sim_s,
+            rates_hz=_rates_hz(sim, units, n_timed * DT_MS / 1000.0),
+            n_spikes=int(units.size),
+            spikes_sha256=_digest(steps, units),
+            versions=software_facts(),
+            machine=_machine(),
+        )
+
+
+def _compile(network: Network, seed: int) -> float:
+    """Wall time until a small network of the same kinds has been built and run."""
+    began = time.perf_counter()
+    with Simulator(network, dt_ms=DT_MS, seed=seed, threads=1) as sim:
+        sim.run(_COMPILE_MS)
+    return time.perf_counter() - began
+
+
+def _shifted(progress: Progress | None, before: int, end: int) -> Progress | None:
+    """Progress of one part of a run as progress of the whole, which never ends it."""
+    if progress is None:
+        return None
+    called = progress
+
+    def advance(done: int, _: int) -> None:
+        called(before + done, end)
+
+    return advance
+
+
+def _window(sim: Simulator, begin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and units, int64 each, of all neurons' spikes from step `begin` on, by step, then population."""
+    all_steps, all_units = [], []
+    for name in sim.network.populations:
+        steps, ids = sim.spikes(name)
+        timed = steps >= begin
+        all_steps.append(steps[timed])
+        all_units.append(ids[timed] + sim.program.units.first[name])
+    steps, units = np.concatenate(all_steps), np.concatenate(all_units)
+    order = np.argsort(steps, kind="stable")
+    return steps[order], units[order]
+
+
+def _digest(steps: np.ndarray, units: np.ndarray) -> str:
+    found = hashlib.sha256(steps.astype("<i8").tobytes())
+    found.update(units.astype("<i8").tobytes())
+    return found.hexdigest()
+
+
+def _rates_hz(sim: Simulator, units: np.ndarray, seconds: float) -> dict[str, float]:
+    numbers = sim.program.units
+    count = np.bincount(units, minlength=numbers.n_units)
+    return {
+        name: float(count[numbers.first[name] :][:n].sum()) / n / seconds
+        for name, n in ((name, population.n) for name, population in sim.network.populations.items())
+    }
+
+
+def _events(sim: Simulator, units: np.ndarray, begin: int) -> int:
+    """Synaptic events that the spikes from step `begin` on cause."""
+    degrees = out_degrees(sim.program)
+    return int(degrees[units].sum()) + _source_events(sim.program, degrees, begin, sim.step, sim.threads)
+
+
+def _source_events(program: Program, degrees: np.ndarray, begin: int, end: int, threads: int) -> int:
+    """The same of all sources in the steps [begin, end), whose spikes are found anew.
+
+    They depend on seed and step alone; recording them while the clock runs would slow the network down, and
+    a million sources would fill the memory.
+    """
+    units = program.units
+
+    def count(first_step: int) -> int:
+        total = 0
+        for p, name in enumerate(program.network.sources()):
+            first, n = units.first[name], units.size[name]
+            ids = np.empty(n + 1, dtype=np.int32)  # emit writes one beyond the last spike
+            for t in range(first_step, min(first_step + _PIECE, end)):
+                found = emit(ids, 0, program.sources, p, first, 0, n, t)
+                total += int(degrees[ids[:found]].sum())
+        return total
+
+    with ThreadPoolExecutor(threads) as pool:
+        return sum(pool.map(count, range(begin, end, _PIECE)))
+
+
+def _machine() -> dict[str, Any]:
+    from llvmlite import binding
+
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "processor": binding.get_host_cpu_name(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
