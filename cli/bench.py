@@ -34,7 +34,7 @@ class Precision(StrEnum):
 
 
 def _complete(incomplete: str) -> list[str]:
-    from snnsim.experiments.bench import BENCHMARKS
+    from snnsim.experiments.benchmarks import BENCHMARKS
 
     return [name for name in BENCHMARKS if name.startswith(incomplete)]
 
@@ -51,7 +51,7 @@ def bench(
         float | None, typer.Option(help="Model time before that. Default: 0.5 s.", show_default=False)
     ] = None,
     threads: Threads = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of all random numbers.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 1,
     background: Annotated[
         Background | None, typer.Option(help="Input of the microcircuit: trains, or their mean as a current.")
     ] = None,
@@ -76,7 +76,7 @@ def bench(
       snnsim bench microcircuit --scale 0.1 --threads 2 --json
       snnsim bench microcircuit --dry-run
     """
-    from snnsim.experiments.bench import BENCHMARKS
+    from snnsim.experiments.benchmarks import BENCHMARKS
 
     if name is None:
         listed = {key: benchmark.about for key, benchmark in BENCHMARKS.items()}
@@ -108,7 +108,8 @@ def bench(
 
 def _size(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Expected numbers and bytes. Raises ConfigError when memory does not hold them."""
-    from snnsim.experiments.bench import DT_MS, benchmark_network
+    from snnsim.experiments.bench import DT_MS
+    from snnsim.experiments.benchmarks import benchmark_network
     from snnsim.memory import check_memory
     from snnsim.program import estimate
 
@@ -139,7 +140,7 @@ def _text(found: Measurement) -> str:
     """The figures, then the rates, as tables."""
     from rich.table import Table
 
-    from snnsim.experiments.bench import BENCHMARKS
+    from snnsim.experiments.benchmarks import BENCHMARKS
 
     with_background = f", {found.background} background" if found.background else ""
     peak = "unknown" if found.peak_rss_gb is None else f"{found.peak_rss_gb:.3g} GB"
