@@ -100,6 +100,8 @@ def bench(
         say(_line(sizes))
         if not cache_is_warm(configure()):
             say(COMPILING)
+        if sizes["n_sources"]:
+            say("spikes of sources are counted afterwards, while no clock runs")
     times: dict[str, Any] = {"duration_ms": duration_ms, "warmup_ms": warmup_ms}
     with progress(DT_MS, quiet) as advance:
         found = measure(name, threads=threads, seed=seed, progress=advance, **times, **options)
