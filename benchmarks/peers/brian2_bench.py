@@ -6,8 +6,9 @@
 
 cpp_standalone: compile_s is the time of describing the network, generating and compiling the code, build_s
 that of the program until the first step, and sim_s is device._last_run_time of the second of two runs
-(warm-up, measurement).  cython, with an empty cache of compiled code: build_s is the time of making the objects, with
-the compilation of the code that makes synapses; compile_s that of a run of 0 ms, where the rest is compiled.
+(warm-up, measurement).  cython, with an empty cache of compiled code: build_s is the time of making the
+objects, with the compilation of the code that makes synapses; compile_s that of a run of 0 ms, where the rest
+is compiled.
 cuba, coba and stdp-1m have no delay, as in Brian2's examples: that is one step in snnsim, which delivers
 before the update of a step and not after it.
 """
