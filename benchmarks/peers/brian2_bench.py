@@ -10,7 +10,8 @@ that of the program until the first step, and sim_s is device._last_run_time of 
 objects, with the compilation of the code that makes synapses; compile_s that of a run of 0 ms, where the rest
 is compiled.
 cuba, coba and stdp-1m have no delay, as in Brian2's examples: that is one step in snnsim, which delivers
-before the update of a step and not after it.
+before the update of a step and not after it.  A learning synapse transmits its weight after the change that
+the same spike causes, as in snnsim and NEST; in Brian2's example it transmits before.
 """
 
 from __future__ import annotations
@@ -116,9 +117,9 @@ def brunel(b2: Any, options: argparse.Namespace) -> Parts:
             """,
             on_pre={
                 "pre": """
-                v_post += w
                 x += 1
                 w = clip(w - alpha * rate * w * y, 0 * mV, w_max)
+                v_post += w
                 """
             },
             on_post="""
@@ -163,9 +164,9 @@ def stdp_1m(b2: Any, options: argparse.Namespace) -> Parts:
         dApost/dt = -Apost / taupost : 1 (event-driven)
         """,
         on_pre="""
-        ge += w
         Apre += dApre
         w = clip(w + Apost, 0, gmax)
+        ge += w
         """,
         on_post="""
         Apost += dApost
