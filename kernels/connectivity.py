@@ -50,7 +50,7 @@ class Matrix(NamedTuple):
     """All synapses that leave one population.
 
     start   uint32[n_ranges, n_rows * n_delays + 1]  first synapse of each entry, relative to base[r]
-    target  uint16[n_synapses]                       slot within the target range
+    target  uint16[n_synapses]                       (delay % group) << slot_bits, plus slot within the range
     weight  float64[n_synapses] or float32[n_synapses]
     base    int64[n_ranges + 1]                      first synapse of each range
     """
@@ -61,6 +61,8 @@ class Matrix(NamedTuple):
     base: np.ndarray
     d_lo: int
     n_delays: int
+    slot_bits: int = 16
+    group: int = 1  # with 1, target is the slot alone
 
 
 class Pieces(NamedTuple):

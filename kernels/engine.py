@@ -33,13 +33,11 @@ from snnsim.kernels.neurons import (
     RESET,
     THETA_PLUS,
     THRESHOLD,
-    collect,
     copy,
     decay_theta,
-    fire,
-    integrate,
     raise_theta,
-    receive,
+    reset,
+    update,
 )
 from snnsim.kernels.plasticity import NORMALISE_EVERY, arrivals, normalise, post_spikes
 from snnsim.kernels.sources import current_input, emit, poisson_input
@@ -60,13 +58,13 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     room = recorder.spike_step.size - spikes.ids.shape[1]
     written = 0
     for t in range(begin, end):
+        if t % layout.block == 0:
+            deliver(
+                spikes.buffer, queue, layout, spikes, static, tid, n_threads, max(0, t - static.longest), t,
+                0, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
+            )  # fmt: skip
         for r in range(tid, layout.n_ranges, n_threads):
             sample(recorder, layout, cells, r, begin, t)
-            if t % layout.block == 0:
-                deliver(
-                    spikes.buffer, queue, layout, spikes, static, r, max(0, t - static.longest), t,
-                    0, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
-                )  # fmt: skip
             if learning:
                 for q in range(plastic.rule.shape[0]):
                     every = plastic.rule[q, NORMALISE_EVERY]
@@ -80,16 +78,16 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                     update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             if layout.immediate[level] != 0:
                 wait_for_all(sync, n_threads)
+                deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t)
                 for r in range(tid, layout.n_ranges, n_threads):
-                    deliver_within_block(queue, layout, spikes, static, r, level, t, t)
                     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         wait_for_all(sync, n_threads)
+        for level in range(layout.n_levels):
+            if layout.immediate[level] == 0:
+                deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t + 1)
         for r in range(tid, layout.n_ranges, n_threads):
-            for level in range(layout.n_levels):
-                if layout.immediate[level] == 0:
-                    deliver_within_block(queue, layout, spikes, static, r, level, t, t + 1)
-                if level > 0:
-                    post_spikes(layout, spikes, plastic, r, level, t, learning)
+            for level in range(1, layout.n_levels):
+                post_spikes(layout, spikes, plastic, r, level, t, learning)
         if tid == 0:
             record(recorder, layout, spikes, t)
         slot = t % spikes.n_fired.shape[0]
@@ -101,13 +99,13 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def deliver_within_block(queue, layout, spikes, static, r, level, t, arrive_low):
+def deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, arrive_low):
     """Spikes of one level and step t deliver what arrives from arrive_low to the end of the block."""
     arrive_high = t - t % layout.block + layout.block - 1
     if arrive_low <= arrive_high:
         low = level * layout.n_ranges
         deliver(
-            spikes.buffer, queue, layout, spikes, static, r, t, t + 1,
+            spikes.buffer, queue, layout, spikes, static, tid, n_threads, t, t + 1,
             low, low + layout.n_ranges, arrive_low, arrive_high,
         )  # fmt: skip
 
@@ -130,66 +128,129 @@ def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t,
     """Step t of the neurons of one (level, range), and their spike list."""
     part = level * layout.n_ranges + r
     slot = t % spikes.n_fired.shape[0]
+    ids = spikes.ids[slot]
     found = layout.list_first[part]
     for g in range(layout.segment_ptr[part], layout.segment_ptr[part + 1]):
-        first = layout.segment_first[g]
-        for offset in range(0, layout.segment_n[g], CHUNK):
-            n_fired = update_chunk(
-                layout, cells, parameters, spikes.buffer, drives, scratch, r, g, offset, t, learning
+        p = layout.segment_pop[g]
+        if parameters.shared[p] != 0 and parameters.adaptive[p] == 0 and not driven(drives, p):
+            found = update_equal(ids, found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t)
+        else:
+            found = update_unequal(
+                ids, found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
             )
-            if n_fired > 0:
-                n = min(CHUNK, layout.segment_n[g] - offset)
-                found = collect(spikes.ids[slot], scratch.spiked[:n], first + offset, found)
     spikes.n_fired[slot, part] = found - layout.list_first[part]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offset, t, learning):
-    """Step t of up to CHUNK neurons of one population; returns the number of spikes."""
-    n = min(CHUNK, layout.segment_n[g] - offset)
-    drive, threshold, spiked = scratch.drive[:n], scratch.threshold[:n], scratch.spiked[:n]
-    p = layout.segment_pop[g]
-    low = layout.segment_first[g] + offset - layout.pop_first[p]  # index within the population
-    a = layout.segment_first[g] + offset - layout.n_sources  # index of the state
-    b = a + n
-    column = parameters.column[p] + (0 if parameters.shared[p] != 0 else low)
-    end = column + n
-    value = parameters.value
-    slots = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * layout.n_channels
-    slots += layout.segment_local[g] + offset
-    copy(drive, value[DRIVE, column:end])
+def driven(drives, p):
+    """Does a current act on population p?"""
     for c in range(drives.current_pop.size):
         if drives.current_pop[c] == p:
-            current_input(drive, drives, c, low, t, value[P_V0, column:end])
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, low, t):
+    """All Poisson drives of the neurons low to low + n - 1 of population p, added to their input buffer."""
     for d in range(drives.poisson_pop.size):
         if drives.poisson_pop[d] == p:
-            at = slots + drives.poisson_channel[d] * layout.range_size[r]
-            poisson_input(
-                buffer[at : at + n], scratch.draw[:n], scratch.top[:n], scratch.counts[:n], drives, d, low, t
+            first = slots + drives.poisson_channel[d] * layout.range_size[r]
+            poisson_input(buffer[first : first + n], scratch.draw, scratch.draw_16, scratch.counts, drives, d, low, t)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def update_equal(ids, found, layout, cells, parameters, buffer, drives, scratch, r, g, t):
+    """Step t of neurons that share all parameters, with no current from outside and a fixed threshold."""
+    p = layout.segment_pop[g]
+    column = parameters.column[p]
+    value, steps = parameters.value, parameters.refractory_steps[column]
+    p_leak, drive = value[P_LEAK, column], value[DRIVE, column]
+    threshold, reset_to = value[THRESHOLD, column], value[RESET, column]
+    p_v_exc, p_v_inh = value[P_VC, column], value[P_VC + 1, column]
+    p_c_exc, p_c_inh = value[P_CC, column], value[P_CC + 1, column]
+    size = layout.range_size[r]
+    base = layout.buffer_base[r] + ((t % layout.block) << layout.slot_bits) + layout.segment_local[g]
+    for offset in range(0, layout.segment_n[g], CHUNK):
+        n = min(CHUNK, layout.segment_n[g] - offset)
+        unit = layout.segment_first[g] + offset
+        a = unit - layout.n_sources  # index of the state
+        b = a + n
+        slots = base + offset
+        poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, unit - layout.pop_first[p], t)
+        potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], scratch.spiked[:n]
+        if parameters.channels[p] == 1:
+            n_fired = update(
+                potential, cells.carry[a:b], refractory, cells.current[0, a:b], None,
+                buffer[slots : slots + n], None, spiked,
+                p_leak, drive, p_v_exc, p_c_exc, None, None, threshold,
+            )  # fmt: skip
+        else:
+            n_fired = update(
+                potential, cells.carry[a:b], refractory, cells.current[0, a:b], cells.current[1, a:b],
+                buffer[slots : slots + n], buffer[slots + size : slots + size + n], spiked,
+                p_leak, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold,
+            )  # fmt: skip
+        if n_fired > 0:
+            subtract = parameters.subtract[p] != 0
+            found = reset(
+                potential, refractory, spiked, threshold, reset_to, steps, subtract, ids, unit, found
             )
-    for c in range(parameters.channels[p]):
-        at = slots + c * layout.range_size[r]
-        receive(
-            cells.current[c, a:b], drive, buffer[at : at + n],
-            value[P_VC + c, column:end], value[P_CC + c, column:end],
-        )  # fmt: skip
-    copy(threshold, value[THRESHOLD, column:end])
-    if parameters.adaptive[p] != 0:
-        if learning:
-            decay_theta(cells.theta[a:b], value[P_THETA, column:end])
-        for k in range(n):
-            threshold[k] += cells.theta[a + k]
-    integrate(
-        cells.potential[a:b], cells.carry[a:b], cells.refractory[a:b], drive, threshold,
-        value[P_LEAK, column:end],
-    )  # fmt: skip
-    n_fired = fire(
-        cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
-        parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
-    )  # fmt: skip
-    if learning and parameters.adaptive[p] != 0:
-        raise_theta(cells.theta[a:b], spiked, value[THETA_PLUS, column:end])
-    return n_fired
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def update_unequal(ids, found, layout, cells, parameters, buffer, drives, scratch, r, g, t, learning):
+    """Step t of neurons whose parameters, currents or thresholds differ from one to the next."""
+    p = layout.segment_pop[g]
+    value = parameters.value
+    size = layout.range_size[r]
+    base = layout.buffer_base[r] + ((t % layout.block) << layout.slot_bits) + layout.segment_local[g]
+    for offset in range(0, layout.segment_n[g], CHUNK):
+        n = min(CHUNK, layout.segment_n[g] - offset)
+        unit = layout.segment_first[g] + offset
+        low = unit - layout.pop_first[p]  # index within the population
+        a = unit - layout.n_sources
+        b = a + n
+        slots = base + offset
+        column = parameters.column[p] + (0 if parameters.shared[p] != 0 else low)
+        end = column + n
+        poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, low, t)
+        drive, threshold = scratch.drive[:n], scratch.threshold[:n]
+        copy(drive, value[DRIVE, column:end])
+        for c in range(drives.current_pop.size):
+            if drives.current_pop[c] == p:
+                current_input(drive, drives, c, low, t, value[P_V0, column:end])
+        copy(threshold, value[THRESHOLD, column:end])
+        adaptive = parameters.adaptive[p] != 0
+        if adaptive:
+            if learning:
+                decay_theta(cells.theta[a:b], value[P_THETA, column:end])
+            for k in range(n):
+                threshold[k] += cells.theta[a + k]
+        potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], scratch.spiked[:n]
+        if parameters.channels[p] == 1:
+            n_fired = update(
+                potential, cells.carry[a:b], refractory, cells.current[0, a:b], None,
+                buffer[slots : slots + n], None, spiked,
+                value[P_LEAK, column:end], drive, value[P_VC, column:end], value[P_CC, column:end],
+                None, None, threshold,
+            )  # fmt: skip
+        else:
+            n_fired = update(
+                potential, cells.carry[a:b], refractory, cells.current[0, a:b], cells.current[1, a:b],
+                buffer[slots : slots + n], buffer[slots + size : slots + size + n], spiked,
+                value[P_LEAK, column:end], drive, value[P_VC, column:end], value[P_CC, column:end],
+                value[P_VC + 1, column:end], value[P_CC + 1, column:end], threshold,
+            )  # fmt: skip
+        if n_fired > 0:
+            found = reset(
+                potential, refractory, spiked, threshold, value[RESET, column:end],
+                parameters.refractory_steps[column:end], parameters.subtract[p] != 0, ids, unit, found,
+            )  # fmt: skip
+            if learning and adaptive:
+                raise_theta(cells.theta[a:b], spiked, value[THETA_PLUS, column:end])
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

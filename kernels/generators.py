@@ -111,7 +111,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
 
     matrix  changed: only entries of these rows, so disjoint blocks of rows may run at the same time
     """
-    start, target, weight, base, _, n_delays = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
     lo, hi, slot0 = pieces
     law = plan.weight
     edges, guide = plan.delay
@@ -121,6 +121,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
     capacity = max(n, k, 1)
     targets = np.empty(capacity, dtype=np.int64)
     slots = np.empty(capacity, dtype=np.int64)
+    late = np.empty(capacity, dtype=np.int64)
     entries = np.empty(capacity, dtype=np.int64)
     values = np.empty(capacity, dtype=np.float64)
     marks = np.zeros((n + 63) // 64, dtype=np.uint64)
@@ -143,6 +144,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
         if fill:
             draw_values(values, count, _row_key(plan.key, _WEIGHT, row), 0, law)
         for i in range(count):
+            late[i] = ((d_lo + entries[i]) & (group - 1)) << slot_bits
             entries[i] += row * n_delays
             if skips and targets[i] >= row:
                 targets[i] += 1  # the row's own index is not among the choices
@@ -150,7 +152,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
         for r in range(hi.shape[0]):
             end = begin
             while end < count and targets[end] < hi[r]:
-                slots[end] = slot0[r] + targets[end] - lo[r]
+                slots[end] = late[end] + slot0[r] + targets[end] - lo[r]
                 end += 1
             if end > begin:
                 _place(fill, start[r], target, weight, base[r], entries, slots, values, begin, end)
@@ -164,7 +166,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
     matrix  changed: only what belongs to range r, so other ranges may run at the same time
     Without multapses by Floyd's algorithm, so each subset of sources has the same probability.
     """
-    start, target, weight, base, _, n_delays = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
     lo, hi, slot0 = pieces
     law = plan.weight
     edges, guide = plan.delay
@@ -185,7 +187,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
         if fill:
             draw_values(values, k, _row_key(plan.key, _WEIGHT, t), 0, law)
             for i in range(k):
-                slots[i] = slot0[r] + t - lo[r]
+                slots[i] = (((d_lo + entries[i]) & (group - 1)) << slot_bits) + slot0[r] + t - lo[r]
         for i in range(k):
             if multapses:
                 source = _below(key, i, n)
@@ -203,7 +205,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
 @njit(cache=True, nogil=True, error_model="numpy")
 def connect_pairs(fill, matrix, pieces, pairs):
     """Count or write given connections; all indices and delays have been checked."""
-    start, target, weight, base, d_lo, n_delays = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
     lo, hi, slot0 = pieces
     source_of, target_of, weight_of, delay_of, order = pairs
     one_weight = weight_of.shape[0] == 1
@@ -217,8 +219,9 @@ def connect_pairs(fill, matrix, pieces, pairs):
             count = 0
             while count < _CHUNK and done < order.shape[0] and target_of[order[done]] < hi[r]:
                 i = order[done]
-                entries[count] = source_of[i] * n_delays + delay_of[0 if one_delay else i] - d_lo
-                slots[count] = slot0[r] + target_of[i] - lo[r]
+                delay = delay_of[0 if one_delay else i]
+                entries[count] = source_of[i] * n_delays + delay - d_lo
+                slots[count] = ((delay & (group - 1)) << slot_bits) + slot0[r] + target_of[i] - lo[r]
                 values[count] = weight_of[0 if one_weight else i]
                 count += 1
                 done += 1

@@ -19,6 +19,8 @@ class Layout(NamedTuple):
     n_levels: int
     n_channels: int  # currents of a neuron, at most
     block: int  # steps in a delivery block
+    slot_bits: int  # one step of a range takes 2**slot_bits places in the input buffer
+    group: int  # steps that 16 bits can tell apart, at most a block
     list_first: np.ndarray  # [n_lists + 1]  first unit of each list
     segment_ptr: np.ndarray  # [n_lists + 1]  segments of each list: pieces of one population
     segment_pop: np.ndarray  # [n_segments]
@@ -27,7 +29,7 @@ class Layout(NamedTuple):
     segment_local: np.ndarray  # [n_segments]  first slot within the range (neurons)
     pop_first: np.ndarray  # [n_pops]  first unit of each population
     range_size: np.ndarray  # [n_ranges]  neurons
-    buffer_base: np.ndarray  # [n_ranges]  where the input buffer [block, channels, range_size] starts
+    buffer_base: np.ndarray  # [n_ranges]  where the input buffer [block, 2**slot_bits] of a range starts
     immediate: np.ndarray  # [n_levels]  1 where zero-delay projections leave the level
 
 
@@ -65,6 +67,8 @@ class Rows(NamedTuple):
     """Synapses grouped in bundles (same source population), stored per range, row = source.
 
     Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.
+    A synapse is a record: place, uint16, (delay % group) * 2**slot_bits + channel * range_size + local index,
+    and weight, F.
     """
 
     first_unit: np.ndarray  # int64[n_bundles]
@@ -74,8 +78,7 @@ class Rows(NamedTuple):
     table: np.ndarray  # int64[n_bundles]  where the bundle's [n_ranges, n_entries + 1] part of start begins
     base: np.ndarray  # int64[n_bundles, n_ranges]  first synapse of (bundle, range)
     start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base
-    target: np.ndarray  # uint16[nnz]  channel * range_size + local index
-    weight: np.ndarray  # F[nnz]
+    synapse: np.ndarray  # (place, weight)[nnz]
 
 
 class Static(NamedTuple):
@@ -180,15 +183,20 @@ class Scratch(NamedTuple):
     drive: np.ndarray  # F  change of the potential in this step
     threshold: np.ndarray  # F
     spiked: np.ndarray  # uint8
-    draw: np.ndarray  # uint64  random bits
-    top: np.ndarray  # uint32  their upper half
-    counts: np.ndarray  # uint32  Poisson counts
+    draw: np.ndarray  # uint64[CHUNK / 4 + 2]  random bits
+    draw_16: np.ndarray  # uint16  the same memory
+    counts: np.ndarray  # uint16  Poisson counts
 
 
 class Queue(NamedTuple):
     """Spikes that wait for delivery; working memory of one thread.  All int64[QUEUE]."""
 
-    entry: np.ndarray  # first entry of the row that arrives within the window
+    bundle: np.ndarray
+    entry: np.ndarray  # first entry that arrives within the window, within its range and bundle
     n_delays: np.ndarray  # number of entries
-    base: np.ndarray  # where their synapses are counted from
-    at: np.ndarray  # where the first entry's arrivals lie in the buffer
+    arrival: np.ndarray  # step of the block in which the first of them arrives
+    shift: np.ndarray  # what makes a place of the delay
+    table: np.ndarray  # entry counted in Rows.start
+    base: np.ndarray  # where the synapses are counted from
+    low: np.ndarray  # first synapse
+    high: np.ndarray  # and the one behind the last

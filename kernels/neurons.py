@@ -11,76 +11,92 @@ For every neuron, with u = v - v_rest and arrivals a_c of this step (c = exc, in
 A delta synapse is a current without memory: P_VC = P_VV, P_CC = 0.
 What rounding takes from u is carried to the next step (Kahan 1965): steps far smaller than u add up
 without loss, so that the error does not grow with the number of steps.
-The passes work on CHUNK neurons at a time, which stay in the first-level cache; each is a plain loop
-with selects that the compiler turns into vector instructions.
+Parameters are scalars where a population shares them, and arrays where they differ or change: one source of
+the loop, compiled for both (`at`).  With scalars the compiler turns everything into vector instructions
+that touch nothing but the state.
 Source of the propagators: Rotter & Diesmann 1999.  Twin: tests/oracle.py.
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
-CHUNK = 256
+CHUNK = 1024  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
 N_ROWS = 11  # P_VC and P_CC take two rows each: exc, inh
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def receive(current, drive, arrived, p_vc, p_cc):
-    """Add what arrived to a synaptic current, its effect to the drive, and let it decay.
+def at(parameter, k):
+    """parameter[k] of an array, and a scalar as it is."""
+    return parameter[k] if isinstance(parameter, np.ndarray) else parameter
 
-    current  F[n]  changed  pA
-    drive    F[n]  changed  mV    change of the potential in this step
-    arrived  F[n]  changed  pA    set to zero
-    """
-    zero = arrived.dtype.type(0)
-    for k in range(current.size):
-        total = current[k] + arrived[k]
-        drive[k] += p_vc[k] * total
-        current[k] = p_cc[k] * total
-        arrived[k] = zero
+
+@overload(at, jit_options={"nogil": True, "error_model": "numpy", "_nrt": False})
+def _at(parameter, k):
+    if isinstance(parameter, types.Array):
+        return lambda parameter, k: parameter[k]
+    return lambda parameter, k: parameter
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def integrate(potential, carry, refractory, drive, threshold, p_leak):
-    """Advance the potential; the threshold only decides whether there is something to carry.
+def update(
+    potential, carry, refractory, exc, inh, arrived_exc, arrived_inh, spiked,
+    p_leak, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold,
+):  # fmt: skip
+    """One step of n neurons up to the threshold test; returns the number of spikes.
 
-    potential   F[n]      changed  mV, relative to rest
-    carry       F[n]      changed  mV, what rounding took from the potential; 0 after a spike
-    refractory  int32[n]           steps left
+    potential                 F[n]      changed  mV, relative to rest
+    carry                     F[n]      changed  mV, what rounding took from the potential; 0 after a spike
+    refractory                int32[n]  changed  steps left
+    exc, inh                  F[n]      changed  pA; inh = None for neurons with one current
+    arrived_exc, arrived_inh  F[n]      changed  pA, set to zero
+    spiked                    uint8[n]  written  1 where a spike was emitted
+    p_leak, drive (mV), ..., threshold (mV)      parameters: F or F[n]
     """
     zero = potential.dtype.type(0)
+    n_fired = 0
     for k in range(potential.size):
-        held = refractory[k] > 0
+        current = exc[k] + arrived_exc[k]
+        arrived_exc[k] = zero
+        exc[k] = at(p_c_exc, k) * current
+        change = at(drive, k) + at(p_v_exc, k) * current
+        if inh is not None:
+            current = inh[k] + arrived_inh[k]
+            arrived_inh[k] = zero
+            inh[k] = at(p_c_inh, k) * current
+            change += at(p_v_inh, k) * current
         before = potential[k]
-        change = before * p_leak[k] + (drive[k] + carry[k])
+        change = before * at(p_leak, k) + (change + carry[k])
         after = before + change
+        held = refractory[k] > 0
+        high = after >= at(threshold, k)
+        fires = np.uint8(high) & np.uint8(not held)
         potential[k] = before if held else after
-        carry[k] = zero if held | (after >= threshold[k]) else change - (after - before)
+        carry[k] = zero if held | high else change - (after - before)
+        refractory[k] = max(refractory[k] - np.int32(1), np.int32(0))
+        spiked[k] = fires
+        n_fired += np.int64(fires)
+    return n_fired
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def fire(potential, refractory, spiked, threshold, reset, refractory_steps, subtract):
-    """Test the threshold, reset; returns the number of spikes.
+def reset(potential, refractory, spiked, threshold, reset_to, refractory_steps, subtract, ids, first_unit, found):
+    """Reset the neurons that spiked and list them, ascending, in ids[found:]; returns the new count.
 
     potential   F[n]      changed  mV, relative to rest
     refractory  int32[n]  changed  steps left
-    spiked      uint8[n]  written  1 where a spike was emitted
-    Nearly always nothing fires: the first loop finds out, with vector instructions.
+    ids         int32[>= found + number of spikes]  written
+    threshold, reset_to (mV), refractory_steps      parameters: scalars or arrays
     """
-    total = 0
-    for k in range(potential.size):
-        fires = np.uint8(potential[k] >= threshold[k]) & np.uint8(refractory[k] <= 0)
-        spiked[k] = fires
-        total += np.int64(fires)
-        refractory[k] = max(refractory[k] - np.int32(1), np.int32(0))
-    if total > 0:
-        for k in range(potential.size):
-            if spiked[k] != 0:
-                over = potential[k] - threshold[k]
-                potential[k] = reset[k] + over if subtract else reset[k]
-                refractory[k] = refractory_steps[k]
-    return total
+    for k in range(spiked.size):
+        if spiked[k] != 0:
+            over = potential[k] - at(threshold, k)
+            potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
+            refractory[k] = at(refractory_steps, k)
+            ids[found] = first_unit + k
+            found += 1
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -102,16 +118,3 @@ def raise_theta(theta, spiked, theta_plus):
     """theta <- theta + theta_plus where a spike was emitted.   theta  F[n]  changed  mV"""
     for k in range(theta.size):
         theta[k] = theta[k] + theta_plus[k] if spiked[k] != 0 else theta[k]
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def collect(ids, spiked, first_unit, found):
-    """Write the units that spiked, ascending, to ids[found:]; returns the new count.
-
-    ids  int32[>= found + number of spikes]  written
-    """
-    for k in range(spiked.size):
-        if spiked[k] != 0:
-            ids[found] = first_unit + k
-            found += 1
-    return found

@@ -80,7 +80,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     """
     rows = plastic.rows
     n_slots = spikes.n_fired.shape[0]
-    at = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * layout.n_channels
+    at = layout.buffer_base[r] + ((t % layout.block) << layout.slot_bits)
     for q in range(rows.first_unit.size):
         shortest, longest = max(rows.delay_low[q], 1), rows.delay_high[q]
         if level >= 0:

@@ -6,8 +6,8 @@ from numba import njit
 from snnsim.kernels.random import subkey, uniform01
 
 RATE, LATENCY, DELTA, EVENTS = 0, 1, 2, 3
-_MOST_CUTS = 32  # more are found faster by bisection
-_TIE = 1 << 16
+_TIE = np.uint16(256)
+_FINE = 1 << 62  # sub-stream of the lower bits of Poisson draws
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -78,36 +78,44 @@ def emit_events(ids, found, sources, p, first_unit, low, n, t):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def poisson_input(arrived, draw, top, count, drives, d, low, t):
+def poisson_input(arrived, draw, draw_16, count, drives, d, low, t):
     """Add the weighted Poisson counts of drive d to the neurons low, low + 1, ... of its target.
 
-    arrived           F[n]                            changed
-    draw, top, count  uint64[n], uint32[n], uint32[n]  written
+    arrived         F[n]                                     changed
+    draw, draw_16   uint64[>= n / 4 + 2] and the same memory as uint16, written
+    count           uint16[>= n]                              written
     The count is the number of cuts <= u, where u is a random number of 53 bits: inversion of the
-    distribution, exact to those bits.
+    distribution, exact to those bits.  Four neurons share a random word for the upper 16 bits of their u;
+    these nearly always decide.
     """
     if t < drives.poisson_start[d] or t >= drives.poisson_stop[d]:
         return
+    n = arrived.size
     key = subkey(drives.poisson_key[d], t)
+    fine = subkey(key, _FINE)
+    word = low // 4
+    for k in range((low + n + 3) // 4 - word):
+        draw[k] = subkey(key, word + k)
+    upper = draw_16[low - 4 * word : low - 4 * word + n]
     first = drives.row_base[d] + low
-    for k in range(arrived.size):
-        draw[k] = subkey(key, low + k)
     if drives.shared[d] != 0:
-        base = drives.cut_base[drives.row[first]]
-        count_shared(count, draw, top, drives.cut[base : base + drives.cut_n[drives.row[first]]])
+        row = drives.row[first]
+        base = drives.cut_base[row]
+        count_shared(count, upper, fine, low, drives.cut[base : base + drives.cut_n[row]])
     else:
-        for k in range(arrived.size):
-            base = drives.cut_base[drives.row[first + k]]
-            count[k] = count_one(draw[k], drives.cut[base : base + drives.cut_n[drives.row[first + k]]])
+        for k in range(n):
+            row = drives.row[first + k]
+            base = drives.cut_base[row]
+            count[k] = count_one(upper[k], fine, low + k, drives.cut[base : base + drives.cut_n[row]])
     weight = arrived.dtype.type(drives.poisson_weight[d])
-    for k in range(arrived.size):
+    for k in range(n):
         arrived[k] += weight * arrived.dtype.type(count[k])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def count_one(draw, cut):
-    """Number of cuts <= the 53 upper bits of draw; cut uint64[...] ascending."""
-    u = draw >> np.uint64(11)
+def count_one(upper, fine, k, cut):
+    """Number of cuts <= u = 2**37 upper + 37 bits of sub-stream `fine`, number k; cut uint64[...] ascending."""
+    u = (np.uint64(upper) << np.uint64(37)) | (subkey(fine, k) >> np.uint64(27))
     left, right = 0, cut.size
     while left < right:
         middle = (left + right) // 2
@@ -119,33 +127,56 @@ def count_one(draw, cut):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def count_shared(count, draw, top, cut):
-    """count_one for many draws, by comparing their upper 32 bits first.
+def upper_bits(cut, j):
+    """uint16: the upper 16 of the 53 bits of cut j; the largest number beyond the last cut."""
+    return np.uint16(cut[j] >> np.uint64(37)) if j < cut.size else np.uint16(65535)
 
-    count  uint32[n]  written;   top  uint32[n]  written
-    Cuts are compared with all draws at once, with vector instructions, as far as the largest draw reaches.
-    In the rare case that the upper bits of a draw and of a cut are the same (counted in the upper half of
-    `count`), all draws are looked up one by one.
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def count_shared(count, upper, fine, low, cut):
+    """count_one for many draws, eight cuts at a time by their upper bits.
+
+    Where the upper bits of a draw and of a cut are the same (256 and more in `count`), the draw is looked up
+    alone.
     """
-    highest = np.uint32(0)
-    for k in range(draw.size):
-        bits = np.uint32(draw[k] >> np.uint64(32))
-        top[k] = bits
-        count[k] = np.uint32(0)
-        highest = max(highest, bits)
-    for j in range(min(cut.size, _MOST_CUTS)):
-        high = np.uint32(cut[j] >> np.uint64(21))
-        if high > highest:
+    highest = np.uint16(0)
+    for k in range(upper.size):
+        highest = max(highest, upper[k])
+        count[k] = np.uint16(0)
+    for j in range(0, cut.size, 8):
+        if upper_bits(cut, j) > highest:
             break
-        for k in range(draw.size):
-            above = np.uint32(1) if top[k] > high else np.uint32(0)
-            count[k] += np.uint32(_TIE) if top[k] == high else above
-    largest = np.uint32(0)
-    for k in range(draw.size):
+        add_eight(
+            count, upper, upper_bits(cut, j), upper_bits(cut, j + 1), upper_bits(cut, j + 2), upper_bits(cut, j + 3),
+            upper_bits(cut, j + 4), upper_bits(cut, j + 5), upper_bits(cut, j + 6), upper_bits(cut, j + 7),
+        )  # fmt: skip
+    largest = np.uint16(0)
+    for k in range(upper.size):
         largest = max(largest, count[k])
-    if largest >= _MOST_CUTS:
-        for k in range(draw.size):
-            count[k] = count_one(draw[k], cut)
+    if largest >= min(_TIE, cut.size):
+        for k in range(upper.size):
+            if count[k] >= _TIE or cut.size >= _TIE:
+                count[k] = count_one(upper[k], fine, low + k, cut)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def add_eight(count, upper, c0, c1, c2, c3, c4, c5, c6, c7):
+    """Count the cuts below each draw, and 256 for one that is equal.  All uint16."""
+    for k in range(upper.size):
+        x = upper[k]
+        n = np.uint16(count[k] + np.uint16(x > c0))
+        n = np.uint16(n + np.uint16(x > c1))
+        n = np.uint16(n + np.uint16(x > c2))
+        n = np.uint16(n + np.uint16(x > c3))
+        n = np.uint16(n + np.uint16(x > c4))
+        n = np.uint16(n + np.uint16(x > c5))
+        n = np.uint16(n + np.uint16(x > c6))
+        n = np.uint16(n + np.uint16(x > c7))
+        differ = min(np.uint16(x ^ c0), np.uint16(x ^ c1))
+        differ = min(differ, min(np.uint16(x ^ c2), np.uint16(x ^ c3)))
+        differ = min(differ, min(np.uint16(x ^ c4), np.uint16(x ^ c5)))
+        differ = min(differ, min(np.uint16(x ^ c6), np.uint16(x ^ c7)))
+        count[k] = np.uint16(n + _TIE) if differ == np.uint16(0) else n
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

@@ -86,7 +86,7 @@ class Program:
 
     @property
     def n_synapses(self) -> int:
-        return self.static.rows.target.size + self.plastic.rows.target.size
+        return self.static.rows.synapse.size + self.plastic.rows.target.size
 
     def state(self) -> dict[str, np.ndarray]:
         """All that changes while the network runs, by name; the arrays themselves, not copies."""
@@ -197,7 +197,7 @@ def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) ->
 def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
     """No spikes in flight.  One slot more than the longest delay: a fast thread may be a step ahead."""
     slots = longest + 2
-    words = int((layout.range_size * layout.n_channels * layout.block).sum())
+    words = layout.n_ranges * layout.block << layout.slot_bits
     return Spikes(
         np.zeros((slots, units.n_units), dtype=np.int32),
         np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
@@ -207,8 +207,16 @@ def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) ->
 
 def working_memory(dtype: np.dtype) -> tuple[Scratch, Queue]:
     """What one thread works in."""
-    kinds = (dtype, dtype, np.uint8, np.uint64, np.uint32, np.uint32)
-    return Scratch(*(np.zeros(CHUNK, kind) for kind in kinds)), Queue(*np.zeros((4, QUEUE), np.int64))
+    draw = np.zeros(CHUNK // 4 + 2, np.uint64)
+    scratch = Scratch(
+        drive=np.zeros(CHUNK, dtype),
+        threshold=np.zeros(CHUNK, dtype),
+        spiked=np.zeros(CHUNK, np.uint8),
+        draw=draw,
+        draw_16=draw.view(np.uint16),
+        counts=np.zeros(CHUNK, np.uint16),
+    )
+    return scratch, Queue(*np.zeros((9, QUEUE), np.int64))
 
 
 def _number(

@@ -151,13 +151,15 @@ def make_layout(units: Units, block: int, immediate: np.ndarray) -> Layout:
                     local.append(units.local(name, r) if k > 0 else 0)
             ptr.append(len(pop))
     range_size = np.array([units.range_size(r) for r in range(n_r)], dtype=np.int64)
-    words = range_size * units.n_channels * block
+    slot_bits = int(range_size.max() * units.n_channels - 1).bit_length()
     return Layout(
         n_sources=units.n_sources,
         n_ranges=n_r,
         n_levels=n_l,
         n_channels=units.n_channels,
         block=block,
+        slot_bits=slot_bits,
+        group=min(block, 2 ** (16 - slot_bits)),
         list_first=np.append(units.cuts[:, :-1].ravel(), units.n_units),
         segment_ptr=_ints(ptr),
         segment_pop=_ints(pop),
@@ -166,7 +168,7 @@ def make_layout(units: Units, block: int, immediate: np.ndarray) -> Layout:
         segment_local=_ints(local),
         pop_first=_ints([units.first[name] for name in units.names]),
         range_size=range_size,
-        buffer_base=np.cumsum(words) - words,
+        buffer_base=np.arange(n_r, dtype=np.int64) * block << slot_bits,
         immediate=immediate.astype(np.int64),
     )
 
