@@ -1,7 +1,10 @@
 """Pair STDP with heterogeneous delays, and weight normalisation.
 
-Equations and the rule for ties: snn/plasticity.py.  Traces are kept at the events that change them
-and decayed on demand, so a silent synapse costs nothing.  Each range changes only its own synapses.
+Equations and the rule for ties: snn/plasticity.py.  A weight is needed only when a spike arrives, so
+the synapses are stored by source alone: postsynaptic spikes are noted for each neuron, and a synapse
+that a spike reaches first catches up with those since the last one (as in NEST; Morrison, Aertsen &
+Diesmann 2007).  Each of them acts on its own, in order, with the trace of the presynaptic spike before
+it: so a weight does not depend on when it catches up.  Each range changes only its own synapses.
 Twin: tests/oracle.py.
 """
 
@@ -10,11 +13,20 @@ import math
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.prefetch import prefetch
+
 LEARNS, DEPENDENCE, NEAREST, NORMALISE_EVERY = 0, 1, 2, 3  # columns of Plastic.rule
 A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
-RATE_PLUS, RATE_MINUS = 8, 9  # dt / tau.  Columns of Plastic.constant
+RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
 N_CONSTANTS = 10
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
+NOTED = 16  # postsynaptic spikes noted for each neuron; with more, all synapses onto it catch up
+PIECE = 256  # synapses that catch up together
+WAITING = 512  # spikes that wait at a time; any number gives the same weights
+_AHEAD_TABLE, _AHEAD_ROWS = 12, 4  # how many spikes ahead to fetch
+_FETCHED = 256  # synapses of a row fetched ahead; the processor itself goes on from there
+_LINE = 64  # bytes
+_FAINT = 1e-200  # a trace below is none: arithmetic with denormal numbers is slow
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -75,17 +87,21 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     """Presynaptic spikes that arrive in step t at the plastic synapses of range r.
 
     level = -1 takes the spikes of earlier steps, level >= 0 those that the level emits in step t itself.
-    Depresses the weight, delivers it, then raises the presynaptic trace.  Projections, delays, then
-    sources are taken in ascending order.
+    Brings the weight up to date, depresses it, delivers it, then raises the presynaptic trace.
+    Projections, delays, then sources are taken in ascending order.
     """
     rows = plastic.rows
     n_slots = spikes.n_fired.shape[0]
     at = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * layout.n_channels
     for q in range(rows.first_unit.size):
+        if level < 0:
+            fade(plastic, q, r)
+        n_delays = rows.delay_high[q] - rows.delay_low[q] + 1
         shortest, longest = max(rows.delay_low[q], 1), rows.delay_high[q]
         if level >= 0:
             longest = 0
             shortest = rows.delay_low[q] if plastic.source_level[q] == level else 1
+        waiting = 0
         for delay in range(shortest, longest + 1):
             if t - delay < 0:
                 break
@@ -100,48 +116,229 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
                     unit = spikes.ids[slot, k]
                     if unit >= last_unit:
                         break
-                    arrive_at_row(buffer, plastic, q, r, unit - first_unit, delay, t, at, learning)
+                    plastic.waiting[r, waiting] = (unit - first_unit) * n_delays + delay - rows.delay_low[q]
+                    waiting += 1
+                    if waiting == WAITING:
+                        arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
+                        waiting = 0
+        arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def arrive_at_row(buffer, plastic, q, r, row, delay, t, at, learning):
-    """One presynaptic spike at the synapses of one row with one delay."""
+def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
+    """The first `waiting` spikes of the queue arrive; what the next ones need is fetched meanwhile."""
     rows = plastic.rows
     n_delays = rows.delay_high[q] - rows.delay_low[q] + 1
-    entry = row * n_delays + delay - rows.delay_low[q]
-    table = rows.table[q] + r * (rows.n_rows[q] * n_delays + 1) + entry
-    low = rows.base[q, r] + rows.start[table]
-    high = rows.base[q, r] + rows.start[table + 1]
-    learns = learning and plastic.rule[q, LEARNS] != 0
-    dependence = plastic.rule[q, DEPENDENCE]
-    constant = plastic.constant[q]
-    post = plastic.post_base[q] + plastic.piece_low[q, r] - plastic.piece_slot[q, r]
-    for s in range(low, high):
-        slot = rows.target[s]
-        if learns:
-            i = post + slot
-            trace = decayed(
-                plastic.post_trace[i], plastic.decay_minus[q], constant[RATE_MINUS], t - plastic.post_step[i]
-            )
-            rows.weight[s] = depressed(np.float64(rows.weight[s]), trace, dependence, constant)
-        buffer[at + slot] += rows.weight[s]
-    if high > low and plastic.rule[q, LEARNS] != 0:
-        e = plastic.arrived_base[q, r] + entry
+    table = rows.table[q] + r * (rows.n_rows[q] * n_delays + 1)
+    base = rows.base[q, r]
+    for k in range(waiting):
+        if k + _AHEAD_TABLE < waiting:
+            e = plastic.waiting[r, k + _AHEAD_TABLE]
+            prefetch(rows.start, table + e)
+        if k + _AHEAD_ROWS < waiting:
+            e = plastic.waiting[r, k + _AHEAD_ROWS]
+            low = base + rows.start[table + e]
+            high = min(base + rows.start[table + e + 1], low + _FETCHED)
+            if low < high:
+                prefetch(plastic.arrived_step, plastic.arrived_base[q, r] + e)
+                prefetch(plastic.arrived_trace, plastic.arrived_base[q, r] + e)
+            for s in range(low, high, _LINE // rows.target.itemsize):
+                prefetch(rows.target, s)
+            for s in range(low, high, _LINE // rows.weight.itemsize):
+                prefetch(rows.weight, s)
+        e = plastic.waiting[r, k]
+        low, high = base + rows.start[table + e], base + rows.start[table + e + 1]
+        if low < high:
+            arrive_at_row(buffer, plastic, q, r, e, low, high, t, at, learning)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def arrive_at_row(buffer, plastic, q, r, e, low, high, t, at, learning):
+    """One presynaptic spike at the synapses low <= s < high of entry e, at least one."""
+    n = plastic.piece_n[q, r]
+    arrived = buffer[at + plastic.piece_slot[q, r] : at + plastic.piece_slot[q, r] + n]
+    target, weight = plastic.rows.target[low:high], plastic.rows.weight[low:high]
+    learns = plastic.rule[q, LEARNS] != 0
+    if learns:
+        catch_up(plastic, q, r, e, low, high)
+    if learns and learning:
+        post = plastic.post_base[q] + plastic.piece_low[q, r]
+        y = plastic.post_trace[post : post + n]
+        arrive_learning(arrived, weight, target, y, plastic.rule[q, DEPENDENCE], plastic.constant[q])
+    else:
+        for s in range(target.size):
+            arrived[target[s]] += weight[s]
+    if learns:
+        i = plastic.arrived_base[q, r] + e
         trace = 0.0
         if plastic.rule[q, NEAREST] == 0:
-            trace = decayed(
-                plastic.arrived_trace[e],
-                plastic.decay_plus[q],
-                constant[RATE_PLUS],
-                t - plastic.arrived_step[e],
-            )
-        plastic.arrived_trace[e] = trace + 1.0
-        plastic.arrived_step[e] = t
+            steps = t - plastic.arrived_step[i]
+            trace = decayed(plastic.arrived_trace[i], plastic.decay_plus[q], plastic.constant[q, RATE_PLUS], steps)
+        plastic.arrived_trace[i] = trace + 1.0
+        plastic.arrived_step[i] = t
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def arrive_learning(arrived, weight, target, y, dependence, constant):
+    """Depress weights by the traces y of their targets, and deliver them.
+
+    arrived  F[n], weight  F[m]  changed;  target  uint16[m];  y  float64[n]
+    All dependences but the power are linear in the weight: offset + slope w.
+    """
+    if dependence == POWER:
+        for s in range(target.size):
+            weight[s] = depressed(np.float64(weight[s]), y[target[s]], POWER, constant)
+            arrived[target[s]] += weight[s]
+        return
+    w_min, w_max, a_minus = constant[W_MIN], constant[W_MAX], constant[A_MINUS]
+    offset = w_max - w_min if dependence == ADDITIVE else (0.0 if dependence == POWER_LAW else -w_min)
+    slope = 0.0 if dependence == ADDITIVE else 1.0
+    for s in range(target.size):
+        w = np.float64(weight[s])
+        weight[s] = min(max(w - a_minus * (offset + slope * w) * y[target[s]], w_min), w_max)
+        arrived[target[s]] += weight[s]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up(plastic, q, r, e, low, high):
+    """Potentiate the synapses low <= s < high of entry e by the spikes noted since its last arrival.
+
+    Finds for a piece of the row the synapses with at least one such spike, among these those with at least
+    two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
+    """
+    arrived = plastic.arrived_step[plastic.arrived_base[q, r] + e]
+    since = max(arrived, plastic.caught_up[q, r])
+    if arrived < 0 or plastic.last_noted[q, r] < since:
+        return
+    trace = plastic.arrived_trace[plastic.arrived_base[q, r] + e]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    end = post + plastic.piece_n[q, r]
+    dependence, table = plastic.rule[q, DEPENDENCE], plastic.decay_plus[q]
+    linear = dependence == ADDITIVE or dependence == MULTIPLICATIVE
+    fast = linear and plastic.last_noted[q, r] - arrived < table.size
+    for first in range(low, high, PIECE):
+        last = min(first + PIECE, high)
+        target, weight = plastic.rows.target[first:last], plastic.rows.weight[first:last]
+        found = plastic.found[r, 0]
+        size = find_all(found, target, plastic.noted[0, post:end], since)
+        plastic.n_found[r, 0] = size
+        n = 1
+        while size > 0 and n < NOTED:
+            more = plastic.found[r, n]
+            size = find_more(more, found[:size], target, plastic.noted[n, post:end], since)
+            plastic.n_found[r, n] = size
+            found = more
+            n += 1
+        while n > 0:
+            n -= 1
+            found, noted = plastic.found[r, n, : plastic.n_found[r, n]], plastic.noted[n, post:end]
+            if fast:
+                potentiate_linear(weight, found, target, noted, arrived, trace, table, dependence, plastic.constant[q])
+            else:
+                potentiate(weight, found, target, noted, arrived, trace, table, dependence, plastic.constant[q])
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def find_all(found, target, noted, since):
+    """List the synapses whose target has noted a spike since; returns their number."""
+    end = np.uint64(0)
+    for s in range(target.size):
+        found[end] = s
+        end += np.uint64(noted[target[s]] >= since)
+    return np.int64(end)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def find_more(more, found, target, noted, since):
+    """Those of the synapses `found` whose target has noted an earlier spike since; returns their number."""
+    end = np.uint64(0)
+    for k in range(found.size):
+        more[end] = found[k]
+        end += np.uint64(noted[target[found[k]]] >= since)
+    return np.int64(end)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def potentiate_linear(weight, found, target, noted, arrived, trace, table, dependence, constant):
+    """One noted spike at each of the synapses `found`; all within the table, step linear in the weight."""
+    w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
+    offset = w_max - w_min if dependence == ADDITIVE else w_max
+    slope = 0.0 if dependence == ADDITIVE else -1.0
+    for k in range(found.size):
+        s = found[k]
+        x = trace * table[np.uint64(noted[target[s]] - arrived)]
+        w = np.float64(weight[s])
+        weight[s] = min(max(w + a_plus * (offset + slope * w) * x, w_min), w_max)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def potentiate(weight, found, target, noted, arrived, trace, table, dependence, constant):
+    """One noted spike at each of the synapses `found`."""
+    for k in range(found.size):
+        s = found[k]
+        x = decayed(trace, table, constant[RATE_PLUS], noted[target[s]] - arrived)
+        weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up_all(plastic, q, r):
+    """Bring all weights of one projection and range up to date."""
+    if plastic.last_noted[q, r] < plastic.caught_up[q, r]:
+        return
+    rows = plastic.rows
+    n_entries = rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1)
+    table, base = rows.table[q] + r * (n_entries + 1), rows.base[q, r]
+    for e in range(n_entries):
+        low, high = base + rows.start[table + e], base + rows.start[table + e + 1]
+        if low < high:
+            catch_up(plastic, q, r, e, low, high)
+    plastic.caught_up[q, r] = plastic.last_noted[q, r] + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def weights_now(out, plastic, q, position, entry):
+    """Weights of some synapses as they are after all spikes so far; changes no state.
+
+    out       F[n]      written
+    position  int64[n]  of each synapse in rows.weight
+    entry     int64[n]  its entry
+    """
+    rows = plastic.rows
+    constant, table = plastic.constant[q], plastic.decay_plus[q]
+    for k in range(position.size):
+        s = position[k]
+        r = rows.base.shape[1] - 1
+        while rows.base[q, r] > s:
+            r -= 1
+        out[k] = rows.weight[s]
+        a = plastic.arrived_base[q, r] + entry[k]
+        i = plastic.post_base[q] + plastic.piece_low[q, r] + np.int64(rows.target[s])
+        arrived = plastic.arrived_step[a]
+        since = max(arrived, plastic.caught_up[q, r])
+        if arrived < 0:
+            continue
+        for n in range(NOTED - 1, -1, -1):
+            if plastic.noted[n, i] >= since:
+                steps = plastic.noted[n, i] - arrived
+                x = decayed(plastic.arrived_trace[a], table, constant[RATE_PLUS], steps)
+                out[k] = potentiated(np.float64(out[k]), x, plastic.rule[q, DEPENDENCE], constant)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def fade(plastic, q, r):
+    """Postsynaptic traces of range r decay by one step."""
+    if plastic.rule[q, LEARNS] == 0:
+        return
+    low = plastic.post_base[q] + plastic.piece_low[q, r]
+    factor = plastic.constant[q, FACTOR_MINUS]
+    for i in range(low, low + plastic.piece_n[q, r]):
+        trace = plastic.post_trace[i] * factor
+        plastic.post_trace[i] = trace if trace > _FAINT else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def post_spikes(layout, spikes, plastic, r, level, t, learning):
-    """Postsynaptic spikes of step t: potentiate the incoming synapses, then raise the trace."""
+    """Postsynaptic spikes of step t are noted, for synapses to catch up with, and raise the trace."""
     part = level * layout.n_ranges + r
     slot = t % spikes.n_fired.shape[0]
     low = layout.list_first[part]
@@ -149,63 +346,49 @@ def post_spikes(layout, spikes, plastic, r, level, t, learning):
     if low == high:
         return
     for q in range(plastic.rows.first_unit.size):
-        if plastic.rule[q, LEARNS] == 0 or plastic.piece_n[q, r] == 0:
+        n = plastic.piece_n[q, r]
+        if plastic.rule[q, LEARNS] == 0 or n == 0:
             continue
-        constant = plastic.constant[q]
         first_unit = layout.pop_first[plastic.target_pop[q]] + plastic.piece_low[q, r]
-        for k in range(first_at_least(spikes.ids[slot], low, high, first_unit), high):
-            column = spikes.ids[slot, k] - first_unit
-            if column >= plastic.piece_n[q, r]:
-                break
-            if learning:
-                potentiate_column(plastic, q, r, column, t)
-            i = plastic.post_base[q] + plastic.piece_low[q, r] + column
-            trace = 0.0
-            if plastic.rule[q, NEAREST] == 0:
-                trace = decayed(
-                    plastic.post_trace[i],
-                    plastic.decay_minus[q],
-                    constant[RATE_MINUS],
-                    t - plastic.post_step[i],
-                )
-            plastic.post_trace[i] = trace + 1.0
-            plastic.post_step[i] = t
+        first = first_at_least(spikes.ids[slot], low, high, first_unit)
+        last = first_at_least(spikes.ids[slot], first, high, first_unit + n)
+        post = plastic.post_base[q] + plastic.piece_low[q, r] - first_unit
+        nearest = plastic.rule[q, NEAREST] != 0
+        for k in range(first, last):
+            i = post + spikes.ids[slot, k]
+            plastic.post_trace[i] = 1.0 if nearest else plastic.post_trace[i] + 1.0
+        if learning and first < last:
+            note(plastic, q, r, post, spikes.ids[slot, first:last], t)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate_column(plastic, q, r, column, t):
-    """One postsynaptic spike at all synapses onto its neuron."""
-    base = plastic.rows.base[q, r]
-    ptr = plastic.column_base[q, r] + column
-    dependence = plastic.rule[q, DEPENDENCE]
-    constant = plastic.constant[q]
-    for c in range(base + plastic.column_ptr[ptr], base + plastic.column_ptr[ptr + 1]):
-        e = plastic.arrived_base[q, r] + plastic.column_entry[c]
-        if plastic.arrived_trace[e] > 0.0:
-            trace = decayed(
-                plastic.arrived_trace[e],
-                plastic.decay_plus[q],
-                constant[RATE_PLUS],
-                t - plastic.arrived_step[e],
-            )
-            s = base + plastic.column_synapse[c]
-            plastic.rows.weight[s] = potentiated(
-                np.float64(plastic.rows.weight[s]), trace, dependence, constant
-            )
+def note(plastic, q, r, post, ids, t):
+    """Note step t for the neurons post + ids[k]; synapses catch up first where the oldest note is unread."""
+    noted = plastic.noted
+    for k in range(ids.size):
+        if noted[NOTED - 1, post + ids[k]] >= plastic.caught_up[q, r]:
+            catch_up_all(plastic, q, r)
+    for k in range(ids.size):
+        i = post + ids[k]
+        for n in range(NOTED - 1, 0, -1):
+            noted[n, i] = noted[n - 1, i]
+        noted[0, i] = t
+    plastic.last_noted[q, r] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def normalise(plastic, q, r):
     """Scale the weights onto each target of range r to the sum TOTAL."""
-    base = plastic.rows.base[q, r]
-    for column in range(plastic.piece_n[q, r]):
-        ptr = plastic.column_base[q, r] + column
-        low, high = base + plastic.column_ptr[ptr], base + plastic.column_ptr[ptr + 1]
-        total = 0.0
-        for c in range(low, high):
-            total += np.float64(plastic.rows.weight[base + plastic.column_synapse[c]])
-        if total != 0.0:
-            factor = plastic.constant[q, TOTAL] / total
-            for c in range(low, high):
-                s = base + plastic.column_synapse[c]
-                plastic.rows.weight[s] = np.float64(plastic.rows.weight[s]) * factor
+    catch_up_all(plastic, q, r)
+    low, high = plastic.rows.base[q, r], plastic.rows.base[q, r + 1]
+    target, weight = plastic.rows.target[low:high], plastic.rows.weight[low:high]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    total = plastic.total[post : post + plastic.piece_n[q, r]]
+    for i in range(total.size):
+        total[i] = 0.0
+    for s in range(target.size):
+        total[target[s]] += np.float64(weight[s])
+    for i in range(total.size):
+        total[i] = plastic.constant[q, TOTAL] / total[i] if total[i] != 0.0 else 1.0
+    for s in range(target.size):
+        weight[s] = np.float64(weight[s]) * total[target[s]]

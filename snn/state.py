@@ -31,8 +31,7 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise FileError("not a finite number", where=name, expected="finite numbers")
     _check_between(arrays, "cells/refractory", 0, 2**31 - 1)
-    for name in ("plastic/arrived_step", "plastic/post_step"):
-        _check_between(arrays, name, -1, step)
+    _check_between(arrays, "plastic/arrived_step", -1, step)
     _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
 
 
