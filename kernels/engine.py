@@ -71,7 +71,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                 for q in range(plastic.rule.shape[0]):
                     every = plastic.rule[q, NORMALISE_EVERY]
                     if every > 0 and t % every == 0:
-                        normalise(plastic, q, r)
+                        normalise(plastic, q, r, t)
             arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
             fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):

@@ -118,7 +118,7 @@ class Plastic(NamedTuple):
     arrived_base: np.ndarray  # int64[n_q, n_ranges]
     post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
-    noted: np.ndarray  # int64[NOTED, n_post]  last spikes of each target neuron, latest first, -1 for none
+    noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST
     last_noted: np.ndarray  # int64[n_q, n_ranges]  latest of all, -1 for none
     caught_up: np.ndarray  # int64[n_q, n_ranges]  weights hold all noted spikes of earlier steps
     rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)

@@ -20,7 +20,8 @@ A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5,
 RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
 N_CONSTANTS = 10
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
-NOTED = 16  # postsynaptic spikes noted for each neuron; with more, all synapses onto it catch up
+NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
+LATEST = 2**16 - 1  # a note is a uint16: step - caught_up + 1, or 0 for none
 PIECE = 256  # synapses that catch up together
 WAITING = 512  # spikes that wait at a time; any number gives the same weights
 _AHEAD_TABLE, _AHEAD_ROWS = 12, 4  # how many spikes ahead to fetch
@@ -207,9 +208,10 @@ def catch_up(plastic, q, r, e, low, high):
     two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
     """
     arrived = plastic.arrived_step[plastic.arrived_base[q, r] + e]
-    since = max(arrived, plastic.caught_up[q, r])
-    if arrived < 0 or plastic.last_noted[q, r] < since:
+    caught_up = plastic.caught_up[q, r]
+    if arrived < 0 or plastic.last_noted[q, r] < max(arrived, caught_up):
         return
+    since, lag = np.uint16(max(arrived - caught_up, 0) + 1), caught_up - 1 - arrived
     trace = plastic.arrived_trace[plastic.arrived_base[q, r] + e]
     post = plastic.post_base[q] + plastic.piece_low[q, r]
     end = post + plastic.piece_n[q, r]
@@ -233,9 +235,9 @@ def catch_up(plastic, q, r, e, low, high):
             n -= 1
             found, noted = plastic.found[r, n, : plastic.n_found[r, n]], plastic.noted[n, post:end]
             if fast:
-                potentiate_linear(weight, found, target, noted, arrived, trace, table, dependence, plastic.constant[q])
+                potentiate_linear(weight, found, target, noted, lag, trace, table, dependence, plastic.constant[q])
             else:
-                potentiate(weight, found, target, noted, arrived, trace, table, dependence, plastic.constant[q])
+                potentiate(weight, found, target, noted, lag, trace, table, dependence, plastic.constant[q])
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -259,31 +261,32 @@ def find_more(more, found, target, noted, since):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate_linear(weight, found, target, noted, arrived, trace, table, dependence, constant):
+def potentiate_linear(weight, found, target, noted, lag, trace, table, dependence, constant):
     """One noted spike at each of the synapses `found`; all within the table, step linear in the weight."""
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
     offset = w_max - w_min if dependence == ADDITIVE else w_max
     slope = 0.0 if dependence == ADDITIVE else -1.0
     for k in range(found.size):
         s = found[k]
-        x = trace * table[np.uint64(noted[target[s]] - arrived)]
+        x = trace * table[np.uint64(np.int64(noted[target[s]]) + lag)]
         w = np.float64(weight[s])
         weight[s] = min(max(w + a_plus * (offset + slope * w) * x, w_min), w_max)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate(weight, found, target, noted, arrived, trace, table, dependence, constant):
+def potentiate(weight, found, target, noted, lag, trace, table, dependence, constant):
     """One noted spike at each of the synapses `found`."""
     for k in range(found.size):
         s = found[k]
-        x = decayed(trace, table, constant[RATE_PLUS], noted[target[s]] - arrived)
+        x = decayed(trace, table, constant[RATE_PLUS], np.int64(noted[target[s]]) + lag)
         weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def catch_up_all(plastic, q, r):
-    """Bring all weights of one projection and range up to date."""
+def catch_up_all(plastic, q, r, t):
+    """Bring all weights of one projection and range up to date; all notes are of steps before t."""
     if plastic.last_noted[q, r] < plastic.caught_up[q, r]:
+        plastic.caught_up[q, r] = t
         return
     rows = plastic.rows
     n_entries = rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1)
@@ -292,7 +295,11 @@ def catch_up_all(plastic, q, r):
         low, high = base + rows.start[table + e], base + rows.start[table + e + 1]
         if low < high:
             catch_up(plastic, q, r, e, low, high)
-    plastic.caught_up[q, r] = plastic.last_noted[q, r] + 1
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    for n in range(NOTED):
+        for i in range(post, post + plastic.piece_n[q, r]):
+            plastic.noted[n, i] = 0
+    plastic.caught_up[q, r] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -314,12 +321,11 @@ def weights_now(out, plastic, q, position, entry):
         a = plastic.arrived_base[q, r] + entry[k]
         i = plastic.post_base[q] + plastic.piece_low[q, r] + np.int64(rows.target[s])
         arrived = plastic.arrived_step[a]
-        since = max(arrived, plastic.caught_up[q, r])
         if arrived < 0:
             continue
         for n in range(NOTED - 1, -1, -1):
-            if plastic.noted[n, i] >= since:
-                steps = plastic.noted[n, i] - arrived
+            steps = np.int64(plastic.noted[n, i]) + plastic.caught_up[q, r] - 1 - arrived
+            if plastic.noted[n, i] > 0 and steps >= 0:
                 x = decayed(plastic.arrived_trace[a], table, constant[RATE_PLUS], steps)
                 out[k] = potentiated(np.float64(out[k]), x, plastic.rule[q, DEPENDENCE], constant)
 
@@ -363,23 +369,25 @@ def post_spikes(layout, spikes, plastic, r, level, t, learning):
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def note(plastic, q, r, post, ids, t):
-    """Note step t for the neurons post + ids[k]; synapses catch up first where the oldest note is unread."""
+    """Note step t for the neurons post + ids[k].  All synapses catch up first where there is no room left."""
     noted = plastic.noted
+    full = t - plastic.caught_up[q, r] + 1 > LATEST
     for k in range(ids.size):
-        if noted[NOTED - 1, post + ids[k]] >= plastic.caught_up[q, r]:
-            catch_up_all(plastic, q, r)
+        full = full or noted[NOTED - 1, post + ids[k]] != 0
+    if full:
+        catch_up_all(plastic, q, r, t)
     for k in range(ids.size):
         i = post + ids[k]
         for n in range(NOTED - 1, 0, -1):
             noted[n, i] = noted[n - 1, i]
-        noted[0, i] = t
+        noted[0, i] = t - plastic.caught_up[q, r] + 1
     plastic.last_noted[q, r] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def normalise(plastic, q, r):
-    """Scale the weights onto each target of range r to the sum TOTAL."""
-    catch_up_all(plastic, q, r)
+def normalise(plastic, q, r, t):
+    """Scale the weights onto each target of range r to the sum TOTAL, at the start of step t."""
+    catch_up_all(plastic, q, r, t)
     low, high = plastic.rows.base[q, r], plastic.rows.base[q, r + 1]
     target, weight = plastic.rows.target[low:high], plastic.rows.weight[low:high]
     post = plastic.post_base[q] + plastic.piece_low[q, r]

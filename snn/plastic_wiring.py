@@ -51,7 +51,7 @@ def build_plastic(
         arrived_base=(np.cumsum(entries) - entries)[:, None] * n_r + entries[:, None] * np.arange(n_r),
         post_trace=np.zeros(n_post),
         post_base=np.cumsum(sizes) - sizes,
-        noted=np.full((rule_columns.NOTED, n_post), -1, dtype=np.int64),
+        noted=np.zeros((rule_columns.NOTED, n_post), dtype=np.uint16),
         last_noted=np.full((n_q, n_r), -1, dtype=np.int64),
         caught_up=np.zeros((n_q, n_r), dtype=np.int64),
         rule=rule,

@@ -97,7 +97,7 @@ class Program:
         Weights are brought up to date first.  That changes nothing that comes later, to the last bit.
         """
         for q, r in np.ndindex(self.plastic.caught_up.shape):
-            catch_up_all(self.plastic, q, r)
+            catch_up_all(self.plastic, q, r, int(self.plastic.last_noted[q, r]) + 1)
         found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
         found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
         found["plastic/weight"] = self.plastic.rows.weight
@@ -109,7 +109,7 @@ class Program:
         """Go back, or on, to a state as `state` gives it, which has been checked."""
         for name, value in self.state().items():
             value[...] = arrays[name]
-        self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = -1, -1, 0
+        self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = 0, -1, 0
 
 
 def lower(
@@ -166,7 +166,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
             n_synapses += n
             parts[f"projections.{name}"] += round(n * (2 + item))
             if plastic:
-                parts[f"projections.{name}"] += units.size[p.target] * 8 * (NOTED + 2)
+                parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
     synapse_bytes = sum(parts.values())
     slowest = max(delays, key=lambda name: delays[name][1], default="")
     parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (
