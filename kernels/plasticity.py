@@ -128,62 +128,67 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     """The first `waiting` spikes of the queue arrive; what the next ones need is fetched meanwhile."""
-    rows = plastic.rows
-    n_delays = rows.delay_high[q] - rows.delay_low[q] + 1
-    table = rows.table[q] + r * (rows.n_rows[q] * n_delays + 1)
-    base = rows.base[q, r]
+    rows, rule, constant = plastic.rows, plastic.rule[q], plastic.constant[q]
+    start, target, weight = rows.start, rows.target, rows.weight
+    base, entries = rows.base[q, r], plastic.waiting[r]
+    table = rows.table[q] + r * (rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1) + 1)
+    first_arrived = plastic.arrived_base[q, r]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    end = post + plastic.piece_n[q, r]
+    y = plastic.post_trace[post:end]
+    at += plastic.piece_slot[q, r]
+    arrived = buffer[at : at + plastic.piece_n[q, r]]
+    found, n_found, decay = plastic.found[r], plastic.n_found[r], plastic.decay_plus[q]
+    last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
     for k in range(waiting):
         if k + _AHEAD_TABLE < waiting:
-            e = plastic.waiting[r, k + _AHEAD_TABLE]
-            prefetch(rows.start, table + e)
+            prefetch(start, table + entries[k + _AHEAD_TABLE])
         if k + _AHEAD_ROWS < waiting:
-            e = plastic.waiting[r, k + _AHEAD_ROWS]
-            low = base + rows.start[table + e]
-            high = min(base + rows.start[table + e + 1], low + _FETCHED)
+            e = entries[k + _AHEAD_ROWS]
+            low = base + start[table + e]
+            high = min(base + start[table + e + 1], low + _FETCHED)
             if low < high:
-                prefetch(plastic.arrived_step, plastic.arrived_base[q, r] + e)
-                prefetch(plastic.arrived_trace, plastic.arrived_base[q, r] + e)
-            for s in range(low, high, _LINE // rows.target.itemsize):
-                prefetch(rows.target, s)
-            for s in range(low, high, _LINE // rows.weight.itemsize):
-                prefetch(rows.weight, s)
-        e = plastic.waiting[r, k]
-        low, high = base + rows.start[table + e], base + rows.start[table + e + 1]
-        if low < high:
-            arrive_at_row(buffer, plastic, q, r, e, low, high, t, at, learning)
+                prefetch(plastic.arrived_step, first_arrived + e)
+                prefetch(plastic.arrived_trace, first_arrived + e)
+            for s in range(low, high, _LINE // target.itemsize):
+                prefetch(target, s)
+            for s in range(low, high, _LINE // weight.itemsize):
+                prefetch(weight, s)
+        low, high = base + start[table + entries[k]], base + start[table + entries[k] + 1]
+        if low == high:
+            continue
+        mine, to = weight[low:high], target[low:high]
+        if rule[LEARNS] == 0:
+            add(arrived, mine, to)
+            continue
+        e = first_arrived + entries[k]
+        step, trace = plastic.arrived_step[e], plastic.arrived_trace[e]
+        if step >= 0 and last_noted >= max(step, caught_up):
+            catch_up(
+                mine, to, plastic.noted, post, end, found, n_found,
+                step, caught_up, last_noted, trace, decay, rule, constant,
+            )  # fmt: skip
+        if learning:
+            depress(arrived, mine, to, y, rule[DEPENDENCE], constant)
+        else:
+            add(arrived, mine, to)
+        if rule[NEAREST] != 0:
+            trace = 0.0
+        plastic.arrived_trace[e] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
+        plastic.arrived_step[e] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def arrive_at_row(buffer, plastic, q, r, e, low, high, t, at, learning):
-    """One presynaptic spike at the synapses low <= s < high of entry e, at least one."""
-    n = plastic.piece_n[q, r]
-    arrived = buffer[at + plastic.piece_slot[q, r] : at + plastic.piece_slot[q, r] + n]
-    target, weight = plastic.rows.target[low:high], plastic.rows.weight[low:high]
-    learns = plastic.rule[q, LEARNS] != 0
-    if learns:
-        catch_up(plastic, q, r, e, low, high)
-    if learns and learning:
-        post = plastic.post_base[q] + plastic.piece_low[q, r]
-        y = plastic.post_trace[post : post + n]
-        arrive_learning(arrived, weight, target, y, plastic.rule[q, DEPENDENCE], plastic.constant[q])
-    else:
-        for s in range(target.size):
-            arrived[target[s]] += weight[s]
-    if learns:
-        i = plastic.arrived_base[q, r] + e
-        trace = 0.0
-        if plastic.rule[q, NEAREST] == 0:
-            steps = t - plastic.arrived_step[i]
-            trace = decayed(plastic.arrived_trace[i], plastic.decay_plus[q], plastic.constant[q, RATE_PLUS], steps)
-        plastic.arrived_trace[i] = trace + 1.0
-        plastic.arrived_step[i] = t
+def add(arrived, weight, target):
+    """Add weights to what arrives; arrived F[n] changed, weight F[m], target uint16[m]."""
+    for s in range(target.size):
+        arrived[target[s]] += weight[s]
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def arrive_learning(arrived, weight, target, y, dependence, constant):
-    """Depress weights by the traces y of their targets, and deliver them.
+def depress(arrived, weight, target, y, dependence, constant):
+    """Depress weights by the traces y, float64[n], of their targets, and add them as `add` does.
 
-    arrived  F[n], weight  F[m]  changed;  target  uint16[m];  y  float64[n]
     All dependences but the power are linear in the weight: offset + slope w.
     """
     if dependence == POWER:
@@ -201,105 +206,84 @@ def arrive_learning(arrived, weight, target, y, dependence, constant):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def catch_up(plastic, q, r, e, low, high):
-    """Potentiate the synapses low <= s < high of entry e by the spikes noted since its last arrival.
+def catch_up(
+    weight, target, noted, post, end, found, n_found,
+    arrived, caught_up, last_noted, trace, decay, rule, constant,
+):  # fmt: skip
+    """Potentiate a row by the spikes noted since its last arrival, or since all caught up.
 
+    weight   F[m]            changed
+    target   uint16[m]
+    noted    uint16[NOTED, n_post], of which the targets have the columns post to end
+    found, n_found           working memory
+    arrived, trace           step of the last arrival, and the trace just after it
     Finds for a piece of the row the synapses with at least one such spike, among these those with at least
     two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
     """
-    arrived = plastic.arrived_step[plastic.arrived_base[q, r] + e]
-    caught_up = plastic.caught_up[q, r]
-    if arrived < 0 or plastic.last_noted[q, r] < max(arrived, caught_up):
-        return
     since, lag = np.uint16(max(arrived - caught_up, 0) + 1), caught_up - 1 - arrived
-    trace = plastic.arrived_trace[plastic.arrived_base[q, r] + e]
-    post = plastic.post_base[q] + plastic.piece_low[q, r]
-    end = post + plastic.piece_n[q, r]
-    dependence, table = plastic.rule[q, DEPENDENCE], plastic.decay_plus[q]
+    dependence = rule[DEPENDENCE]
     linear = dependence == ADDITIVE or dependence == MULTIPLICATIVE
-    fast = linear and plastic.last_noted[q, r] - arrived < table.size
-    for first in range(low, high, PIECE):
-        last = min(first + PIECE, high)
-        target, weight = plastic.rows.target[first:last], plastic.rows.weight[first:last]
-        found = plastic.found[r, 0]
-        size = find_all(found, target, plastic.noted[0, post:end], since)
-        plastic.n_found[r, 0] = size
-        n = 1
-        while size > 0 and n < NOTED:
-            more = plastic.found[r, n]
-            size = find_more(more, found[:size], target, plastic.noted[n, post:end], since)
-            plastic.n_found[r, n] = size
-            found = more
-            n += 1
-        while n > 0:
-            n -= 1
-            found, noted = plastic.found[r, n, : plastic.n_found[r, n]], plastic.noted[n, post:end]
-            if fast:
-                potentiate_linear(weight, found, target, noted, lag, trace, table, dependence, plastic.constant[q])
-            else:
-                potentiate(weight, found, target, noted, lag, trace, table, dependence, plastic.constant[q])
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def find_all(found, target, noted, since):
-    """List the synapses whose target has noted a spike since; returns their number."""
-    end = np.uint64(0)
-    for s in range(target.size):
-        found[end] = s
-        end += np.uint64(noted[target[s]] >= since)
-    return np.int64(end)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def find_more(more, found, target, noted, since):
-    """Those of the synapses `found` whose target has noted an earlier spike since; returns their number."""
-    end = np.uint64(0)
-    for k in range(found.size):
-        more[end] = found[k]
-        end += np.uint64(noted[target[found[k]]] >= since)
-    return np.int64(end)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate_linear(weight, found, target, noted, lag, trace, table, dependence, constant):
-    """One noted spike at each of the synapses `found`; all within the table, step linear in the weight."""
+    tabulated = last_noted - arrived < decay.size
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
     offset = w_max - w_min if dependence == ADDITIVE else w_max
     slope = 0.0 if dependence == ADDITIVE else -1.0
-    for k in range(found.size):
-        s = found[k]
-        x = trace * table[np.uint64(np.int64(noted[target[s]]) + lag)]
-        w = np.float64(weight[s])
-        weight[s] = min(max(w + a_plus * (offset + slope * w) * x, w_min), w_max)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate(weight, found, target, noted, lag, trace, table, dependence, constant):
-    """One noted spike at each of the synapses `found`."""
-    for k in range(found.size):
-        s = found[k]
-        x = decayed(trace, table, constant[RATE_PLUS], np.int64(noted[target[s]]) + lag)
-        weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)
+    for first in range(0, target.size, PIECE):
+        w, to = weight[first : first + PIECE], target[first : first + PIECE]
+        some, note, size = found[0], noted[0, post:end], np.uint64(0)
+        for s in range(to.size):
+            some[size] = s
+            size += np.uint64(note[to[s]] >= since)
+        n_found[0] = size
+        n = 1
+        while size > 0 and n < NOTED:
+            before, some, note, size = some[: np.int64(size)], found[n], noted[n, post:end], np.uint64(0)
+            for k in range(before.size):
+                some[size] = before[k]
+                size += np.uint64(note[to[before[k]]] >= since)
+            n_found[n] = size
+            n += 1
+        while n > 0:
+            n -= 1
+            some, note = found[n, : n_found[n]], noted[n, post:end]
+            if linear and tabulated:
+                for k in range(some.size):
+                    s = some[k]
+                    x = trace * decay[np.uint64(np.int64(note[to[s]]) + lag)]
+                    old = np.float64(w[s])
+                    w[s] = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
+            else:
+                for k in range(some.size):
+                    s = some[k]
+                    x = decayed(trace, decay, constant[RATE_PLUS], np.int64(note[to[s]]) + lag)
+                    w[s] = potentiated(np.float64(w[s]), x, dependence, constant)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def catch_up_all(plastic, q, r, t):
     """Bring all weights of one projection and range up to date; all notes are of steps before t."""
-    if plastic.last_noted[q, r] < plastic.caught_up[q, r]:
-        plastic.caught_up[q, r] = t
+    last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
+    plastic.caught_up[q, r] = t
+    if last_noted < caught_up:
         return
     rows = plastic.rows
     n_entries = rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1)
     table, base = rows.table[q] + r * (n_entries + 1), rows.base[q, r]
-    for e in range(n_entries):
-        low, high = base + rows.start[table + e], base + rows.start[table + e + 1]
-        if low < high:
-            catch_up(plastic, q, r, e, low, high)
     post = plastic.post_base[q] + plastic.piece_low[q, r]
+    end = post + plastic.piece_n[q, r]
+    for entry in range(n_entries):
+        low, high = base + rows.start[table + entry], base + rows.start[table + entry + 1]
+        e = plastic.arrived_base[q, r] + entry
+        step = plastic.arrived_step[e]
+        if low < high and step >= 0 and last_noted >= step:
+            catch_up(
+                rows.weight[low:high], rows.target[low:high], plastic.noted, post, end,
+                plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
+                plastic.arrived_trace[e], plastic.decay_plus[q],
+                plastic.rule[q], plastic.constant[q],
+            )  # fmt: skip
     for n in range(NOTED):
-        for i in range(post, post + plastic.piece_n[q, r]):
+        for i in range(post, end):
             plastic.noted[n, i] = 0
-    plastic.caught_up[q, r] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
