@@ -195,12 +195,6 @@ def _entry_number(rows: Any, b: int, r: int, row: int, delay: int) -> int:
     return at + row * n_delays + delay - int(rows.delay_low[b])
 
 
-def _entry(rows: Any, b: int, r: int, row: int, delay: int) -> range:
-    """Synapses of one source with one delay."""
-    at, base = _entry_number(rows, b, r, row, delay), int(rows.base[b, r])
-    return range(base + int(rows.start[at]), base + int(rows.start[at + 1]))
-
-
 # --- plasticity
 
 
@@ -253,53 +247,152 @@ def arrivals(
     rows = plastic.rows
     at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
     for q in range(len(rows.first_unit)):
+        if level < 0:
+            fade(plastic, q, r)
         first, n_rows = int(rows.first_unit[q]), int(rows.n_rows[q])
+        shortest, longest = int(rows.delay_low[q]), int(rows.delay_high[q])
         home = int(plastic.source_level[q])
         lists = range(home * layout.n_ranges, (home + 1) * layout.n_ranges)
-        for delay in range(int(rows.delay_low[q]), int(rows.delay_high[q]) + 1):
+        found = []
+        for delay in range(shortest, longest + 1):
             due = delay > 0 if level < 0 else delay == 0 and home == level
-            if due and t >= delay:
-                for unit in _fired(layout, spikes, t - delay, lists):
-                    if first <= unit < first + n_rows:
-                        arrive_at_row(buffer, plastic, q, r, unit - first, delay, t, at, learning)
+            fired = _fired(layout, spikes, t - delay, lists) if due and t >= delay else []
+            n_delays = longest - shortest + 1
+            found += [(u - first) * n_delays + delay - shortest for u in fired if first <= u < first + n_rows]
+        for k in range(0, len(found) + 1, pl.WAITING):
+            part = found[k : k + pl.WAITING]
+            plastic.waiting[r, : len(part)] = part
+            arrive_waiting(buffer, plastic, q, r, len(part), t, at, learning)
 
 
-def arrive_at_row(
-    buffer: Array,
-    plastic: Plastic,
-    q: int,
-    r: int,
-    row: int,
-    delay: int,
-    t: int,
-    at: int,
-    learning: bool,
+def arrive_waiting(
+    buffer: Array, plastic: Plastic, q: int, r: int, waiting: int, t: int, at: int, learning: bool
 ) -> None:
-    rows = plastic.rows
     learns, dependence, nearest, _ = (int(x) for x in plastic.rule[q])
-    post = int(plastic.post_base[q] + plastic.piece_low[q, r] - plastic.piece_slot[q, r])
-    synapses = _entry(rows, q, r, row, delay)
-    for s in synapses:
-        slot = int(rows.target[s])
-        if learning and learns:
-            y = _trace(plastic, q, "post", post + slot, t)
-            rows.weight[s] = depressed(float(rows.weight[s]), y, dependence, plastic.constant[q])
-        buffer[at + slot] += rows.weight[s]
-    if synapses and learns:
-        n_delays = int(rows.delay_high[q] - rows.delay_low[q] + 1)
-        entry = int(plastic.arrived_base[q, r]) + row * n_delays + delay - int(rows.delay_low[q])
-        x = 0.0 if nearest else _trace(plastic, q, "arrived", entry, t)
-        plastic.arrived_trace[entry] = x + 1.0
-        plastic.arrived_step[entry] = t
+    targets = _targets(plastic, q, r)
+    slot = at + int(plastic.piece_slot[q, r])
+    arrived = buffer[slot : slot + len(targets)]
+    for entry in plastic.waiting[r, :waiting].tolist():
+        row = _plastic_entry(plastic, q, r, entry)
+        weight, target = plastic.rows.weight[row], plastic.rows.target[row]
+        if not len(target):
+            continue
+        e = int(plastic.arrived_base[q, r]) + entry
+        if learns:
+            _catch_up_entry(plastic, q, r, entry)
+        if learns and learning:
+            depress(arrived, weight, target, plastic.post_trace[targets], dependence, plastic.constant[q])
+        else:
+            add(arrived, weight, target)
+        if learns:
+            x = 0.0 if nearest else _pre_trace(plastic, q, e, t)
+            plastic.arrived_trace[e], plastic.arrived_step[e] = x + 1.0, t
 
 
-def _trace(plastic: Plastic, q: int, which: str, i: int, t: int) -> float:
-    """A trace as it has decayed until step t."""
-    before = plastic.arrived_trace if which == "arrived" else plastic.post_trace
-    since = plastic.arrived_step if which == "arrived" else plastic.post_step
-    table = plastic.decay_plus if which == "arrived" else plastic.decay_minus
-    rate = plastic.constant[q, pl.RATE_PLUS if which == "arrived" else pl.RATE_MINUS]
-    return decayed(float(before[i]), table[q], float(rate), t - int(since[i]))
+def _targets(plastic: Plastic, q: int, r: int) -> Array:
+    """The places of the targets of one projection in one range in post_trace, noted and total."""
+    return np.arange(plastic.piece_n[q, r]) + plastic.post_base[q] + plastic.piece_low[q, r]
+
+
+def _plastic_entry(plastic: Plastic, q: int, r: int, entry: int) -> slice:
+    """Synapses of one source with one delay."""
+    rows = plastic.rows
+    n_delays = int(rows.delay_high[q] - rows.delay_low[q] + 1)
+    at = int(rows.table[q]) + r * (int(rows.n_rows[q]) * n_delays + 1) + entry
+    return slice(*(int(rows.base[q, r]) + int(rows.start[k]) for k in (at, at + 1)))
+
+
+def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
+    rate = float(plastic.constant[q, pl.RATE_PLUS])
+    return decayed(
+        float(plastic.arrived_trace[e]), plastic.decay_plus[q], rate, t - int(plastic.arrived_step[e])
+    )
+
+
+def add(arrived: Array, weight: Array, target: Array) -> None:
+    for s in range(len(target)):
+        arrived[target[s]] += weight[s]
+
+
+def depress(
+    arrived: Array, weight: Array, target: Array, y: Array, dependence: int, constant: Array
+) -> None:
+    for s in range(len(target)):
+        weight[s] = depressed(float(weight[s]), float(y[target[s]]), dependence, constant)
+        arrived[target[s]] += weight[s]
+
+
+def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
+    row, e, targets = _plastic_entry(plastic, q, r, entry), int(plastic.arrived_base[q, r]) + entry, None
+    step, last = int(plastic.arrived_step[e]), int(plastic.last_noted[q, r])
+    if row.start == row.stop or step < 0 or last < max(step, int(plastic.caught_up[q, r])):
+        return
+    targets = _targets(plastic, q, r)
+    ends = int(targets[0]), int(targets[-1]) + 1
+    catch_up(
+        plastic.rows.weight[row], plastic.rows.target[row], plastic.noted, *ends, plastic.found[r],
+        plastic.n_found[r], step, int(plastic.caught_up[q, r]), last, float(plastic.arrived_trace[e]),
+        plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
+    )  # fmt: skip
+
+
+def catch_up(
+    weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
+    arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array, rule: Array, constant: Array,
+) -> None:  # fmt: skip
+    """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
+
+    def steps_after(s: int, n: int) -> int:
+        """Steps from the last arrival to note n of the target of synapse s; negative for what has been read."""
+        note = int(noted[n, post + int(target[s])])
+        step = note - 1 + caught_up
+        return step - arrived if note > 0 and step >= caught_up else -1
+
+    for s in range(len(target)):
+        for n in reversed(range(pl.NOTED)):
+            if steps_after(s, n) >= 0:
+                x = decayed(trace, decay, float(constant[pl.RATE_PLUS]), steps_after(s, n))
+                weight[s] = potentiated(float(weight[s]), x, int(rule[pl.DEPENDENCE]), constant)
+    for first in range(0, len(target), pl.PIECE):
+        left = list(range(first, min(first + pl.PIECE, len(target))))
+        for n in range(pl.NOTED):
+            read = [s for s in left if steps_after(s, n) >= 0]
+            for k in range(len(left)):
+                found[n, sum(1 for s in read if s < left[k])] = left[k] - first
+            n_found[n], left = len(read), read
+            if not read:
+                break
+
+
+def catch_up_all(plastic: Plastic, q: int, r: int, t: int) -> None:
+    rows = plastic.rows
+    if plastic.last_noted[q, r] >= plastic.caught_up[q, r]:
+        for entry in range(int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))):
+            _catch_up_entry(plastic, q, r, entry)
+        plastic.noted[:, _targets(plastic, q, r)] = 0
+    plastic.caught_up[q, r] = t
+
+
+def weights_now(out: Array, plastic: Plastic, q: int, position: Array, entry: Array) -> None:
+    rows = plastic.rows
+    for k in range(len(position)):
+        r = sum(1 for last in rows.base[q, 1:-1] if last <= position[k])
+        e = int(plastic.arrived_base[q, r] + entry[k])
+        notes = plastic.noted[:, _targets(plastic, q, r)[rows.target[position[k]]]]
+        since = max(int(plastic.arrived_step[e]), int(plastic.caught_up[q, r]))
+        out[k] = rows.weight[position[k]]
+        for note in reversed(notes[notes > 0].tolist()):
+            step = note - 1 + int(plastic.caught_up[q, r])
+            if plastic.arrived_step[e] >= 0 and step >= since:
+                x = _pre_trace(plastic, q, e, step)
+                dependence = int(plastic.rule[q, pl.DEPENDENCE])
+                out[k] = potentiated(float(out[k]), x, dependence, plastic.constant[q])
+
+
+def fade(plastic: Plastic, q: int, r: int) -> None:
+    for i in _targets(plastic, q, r) if plastic.rule[q, pl.LEARNS] else ():
+        y = float(plastic.post_trace[i]) * float(plastic.constant[q, pl.FACTOR_MINUS])
+        plastic.post_trace[i] = y if y > 1e-200 else 0.0
 
 
 def post_spikes(
@@ -308,45 +401,35 @@ def post_spikes(
     part = level * layout.n_ranges + r
     for q in range(len(plastic.rows.first_unit)):
         first = int(layout.pop_first[plastic.target_pop[q]] + plastic.piece_low[q, r])
-        for unit in _fired(layout, spikes, t, range(part, part + 1)):
-            if not plastic.rule[q, pl.LEARNS] or not first <= unit < first + plastic.piece_n[q, r]:
-                continue
-            if learning:
-                potentiate_column(plastic, q, r, unit - first, t)
-            i = int(plastic.post_base[q] + plastic.piece_low[q, r]) + unit - first
-            y = 0.0 if plastic.rule[q, pl.NEAREST] else _trace(plastic, q, "post", i, t)
-            plastic.post_trace[i] = y + 1.0
-            plastic.post_step[i] = t
+        fired = _fired(layout, spikes, t, range(part, part + 1))
+        mine = [u for u in fired if plastic.rule[q, pl.LEARNS] and first <= u < first + plastic.piece_n[q, r]]
+        for i in _targets(plastic, q, r)[[u - first for u in mine]] if mine else ():
+            plastic.post_trace[i] = 1.0 if plastic.rule[q, pl.NEAREST] else float(plastic.post_trace[i]) + 1.0
+        if mine and learning:
+            post = int(plastic.post_base[q] + plastic.piece_low[q, r]) - first
+            note(plastic, q, r, post, np.array(mine, np.int32), t)
 
 
-def _column(plastic: Plastic, q: int, r: int, column: int) -> range:
-    """Places in column_synapse of the synapses onto one target."""
-    base, ptr = int(plastic.rows.base[q, r]), int(plastic.column_base[q, r]) + column
-    return range(base + int(plastic.column_ptr[ptr]), base + int(plastic.column_ptr[ptr + 1]))
+def note(plastic: Plastic, q: int, r: int, post: int, ids: Array, t: int) -> None:
+    if t - plastic.caught_up[q, r] + 1 >= 2**16 or (plastic.noted[-1, post + ids] > 0).any():
+        catch_up_all(plastic, q, r, t)
+    plastic.noted[1:, post + ids] = plastic.noted[:-1, post + ids].copy()
+    plastic.noted[0, post + ids] = t - plastic.caught_up[q, r] + 1
+    plastic.last_noted[q, r] = t
 
 
-def potentiate_column(plastic: Plastic, q: int, r: int, column: int, t: int) -> None:
-    weight = plastic.rows.weight
-    for c in _column(plastic, q, r, column):
-        entry = int(plastic.arrived_base[q, r]) + int(plastic.column_entry[c])
-        if plastic.arrived_trace[entry] > 0:
-            x = _trace(plastic, q, "arrived", entry, t)
-            s = int(plastic.rows.base[q, r]) + int(plastic.column_synapse[c])
-            dependence = int(plastic.rule[q, pl.DEPENDENCE])
-            weight[s] = potentiated(float(weight[s]), x, dependence, plastic.constant[q])
-
-
-def normalise(plastic: Plastic, q: int, r: int) -> None:
-    weight, base = plastic.rows.weight, int(plastic.rows.base[q, r])
-    for column in range(int(plastic.piece_n[q, r])):
-        synapses = [base + int(plastic.column_synapse[c]) for c in _column(plastic, q, r, column)]
+def normalise(plastic: Plastic, q: int, r: int, t: int) -> None:
+    catch_up_all(plastic, q, r, t)
+    mine = slice(int(plastic.rows.base[q, r]), int(plastic.rows.base[q, r + 1]))
+    weight, target = plastic.rows.weight[mine], plastic.rows.target[mine]
+    for column, i in enumerate(_targets(plastic, q, r)):
+        synapses = np.flatnonzero(target == column)
         total = 0.0
         for s in synapses:
             total += float(weight[s])
-        if total != 0.0:
-            factor = float(plastic.constant[q, pl.TOTAL]) / total
-            for s in synapses:
-                weight[s] = float(weight[s]) * factor
+        plastic.total[i] = float(plastic.constant[q, pl.TOTAL]) / total if total != 0.0 else 1.0
+        for s in synapses:
+            weight[s] = float(weight[s]) * float(plastic.total[i])
 
 
 # --- sources
@@ -504,7 +587,7 @@ def _receive_earlier(
     for q in range(len(plastic.rule)):
         every = plastic.rule[q, pl.NORMALISE_EVERY]
         if learning and every > 0 and t % every == 0:
-            normalise(plastic, q, r)
+            normalise(plastic, q, r, t)
     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
 
 

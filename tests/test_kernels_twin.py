@@ -229,16 +229,8 @@ def test_first_at_least(ids: list[int], unit: int, data: st.DataObject) -> None:
 
 def copies(program: Program) -> Program:
     """The same program with state of its own."""
-    plastic = program.plastic._replace(rows=copy.deepcopy(program.plastic.rows))
-    plastic = plastic._replace(
-        **{
-            k: getattr(plastic, k).copy()
-            for k in ("arrived_step", "arrived_trace", "post_step", "post_trace")
-        }
-    )
-    return dataclasses.replace(
-        program, cells=copy.deepcopy(program.cells), spikes=copy.deepcopy(program.spikes), plastic=plastic
-    )
+    changed = {name: copy.deepcopy(getattr(program, name)) for name in ("cells", "spikes", "plastic")}
+    return dataclasses.replace(program, **changed)
 
 
 def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learning: bool) -> int:
@@ -274,8 +266,11 @@ def test_engine_is_its_twin(network: Network, n_ranges: int, seed: int) -> None:
             assert advance(oracle, other, b, t, end, learning) == end
             for x, y in zip(arrays_in(a), arrays_in(b), strict=True):
                 assert x.tobytes() == y.tobytes()
-            for name, value in mine.state().items():
-                assert value.tobytes() == other.state()[name].tobytes(), name
+            for x, y in zip(arrays_in(mine.plastic), arrays_in(other.plastic), strict=True):
+                assert x.tobytes() == y.tobytes()
+            if rng.integers(0, 2):  # else what postsynaptic spikes do to weights is left undone
+                for name, value in mine.state().items():
+                    assert value.tobytes() == other.state()[name].tobytes(), name
             t = end
         check_parts(sim, t, rng)
 
@@ -310,14 +305,7 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
                 "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, work, r, g, 0, t, True
             )
         for q in range(len(plastic.rule)):
-            assert_twins("normalise", plastic, q, r)
-            for column in range(int(plastic.piece_n[q, r])):
-                assert_twins("potentiate_column", plastic, q, r, column, t)
-            row = int(rng.integers(plastic.rows.n_rows[q]))
-            delay = int(rng.integers(plastic.rows.delay_low[q], plastic.rows.delay_high[q] + 1))
-            width = int(layout.range_size[r]) * layout.n_channels
-            slot = int(layout.buffer_base[r]) + t % layout.block * width
-            assert_twins("arrive_at_row", buffer, plastic, q, r, row, delay, t, slot, True)
+            check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
     ids = np.zeros(p.units.n_units, np.int32)
     for s in range(len(p.sources.code)):
@@ -338,6 +326,29 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         low = int(rng.integers(size))
         drive, p_v0 = rng.normal(size=(2, size - low)).astype(dtype)
         assert_twins("current_input", drive, p.drives, c, low, t, p_v0)
+
+
+def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Generator) -> None:
+    """The kernels of one plastic projection in one range."""
+    p, layout, plastic = sim.program, sim.program.layout, sim.program.plastic
+    rows, n = plastic.rows, int(plastic.piece_n[q, r])
+    assert_twins("fade", plastic, q, r)
+    assert_twins("normalise", plastic, q, r, t)
+    assert_twins("catch_up_all", plastic, q, r, t)
+    entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
+    plastic.waiting[r, :5] = rng.integers(0, entries, 5)
+    slot = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
+    for learning in (True, False):
+        assert_twins("arrive_waiting", p.spikes.buffer, plastic, q, r, 5, t, slot, learning)
+    if n > 0:
+        ids = np.flatnonzero(rng.integers(0, 2, n)).astype(np.int32)
+        post = int(plastic.post_base[q] + plastic.piece_low[q, r])
+        for later in (t, t + 2**16):
+            assert_twins("note", plastic, q, r, post, ids, later)
+    low, high = int(rows.base[q, r]), int(rows.base[q, r + 1])
+    first = int(rows.table[q]) + r * (entries + 1)
+    entry = np.repeat(np.arange(entries), np.diff(rows.start[first : first + entries + 1].astype(np.int64)))
+    assert_twins("weights_now", np.zeros(high - low, rows.weight.dtype), plastic, q, np.arange(low, high), entry)
 
 
 # --- the whole engine against a naive simulation
