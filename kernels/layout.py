@@ -145,6 +145,9 @@ class Sources(NamedTuple):
     schedule: np.ndarray  # int64[...]  table row of each presentation
     table: np.ndarray  # float64[...]
     threshold: np.ndarray  # float64[n_s]  delta coding
+    gap_base: np.ndarray  # int64[n_s]  where the GAPS entries of a rare source begin
+    gap_cut: np.ndarray  # uint64[...]  P(gap <= j) times 2**53, rounded up
+    gap_guide: np.ndarray  # int64[...]  number of cuts <= j 2**53 / GAPS: where the search starts
     event_base: np.ndarray  # int64[n_s + 1]  given spikes of each source population
     event_step: np.ndarray  # int64[...]  ascending
     event_id: np.ndarray  # int64[...]  ascending within a step

@@ -446,10 +446,38 @@ def emit(ids: Array, found: int, sources: Sources, p: int, first_unit: int, low:
         return found
     if sources.code[p] == so.DELTA and offset > 0:
         return found
+    if sources.code[p] == so.RARE:
+        return emit_rare(ids, found, sources, p, first_unit, low, n, subkey(sources.key[p], t))
     for k in range(low, low + n):
         ids[found] = first_unit + k - low
         found += _fires(sources, p, k, m, offset, t)
     return found
+
+
+def emit_rare(
+    ids: Array, found: int, sources: Sources, p: int, first_unit: int, low: int, n: int, key: Integer
+) -> int:
+    base = int(sources.gap_base[p])
+    cut = [int(c) for c in sources.gap_cut[base : base + so.GAPS]]
+    for k in rare_sources(cut, key, low + n):
+        if k // so.GAPS >= low // so.GAPS:
+            ids[found] = first_unit + k - low
+            found += k >= low
+    return found
+
+
+def rare_sources(cut: list[int], key: Integer, n: int) -> list[int]:
+    """Which of the sources 0 to n - 1 fire, when those of one step have the key."""
+    fired = []
+    for first in range(0, n, so.GAPS):
+        k, counter = first, first // so.GAPS * (so.GAPS + 1)
+        while k < first + so.GAPS:
+            k += sum(c <= subkey(key, counter) >> 11 for c in cut)
+            counter += 1
+            if k < first + so.GAPS:
+                fired.append(k)
+            k += 1
+    return [k for k in fired if k < n]
 
 
 def _fires(sources: Sources, p: int, k: int, m: int, offset: int, t: int) -> bool:

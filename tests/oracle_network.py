@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import oracle
 
-from snnsim.inputs import poisson_cdf
+from snnsim.inputs import gap_cuts, poisson_cdf
 from snnsim.kernels import neurons as n
 from snnsim.network import Network
 from snnsim.plasticity import STDP
@@ -258,6 +258,8 @@ def source_spikes(sim: Simulator, name: str, t: int) -> list[int]:
             return []
         rate = realise(stimulus.rate_hz, stimulus.n, sim.seed, f"stimuli.{name}.rate_hz")
         probability = rate * (sim.dt_ms / 1000.0)
+        if np.ptp(probability) == 0 and probability[0] <= 0.1:
+            return oracle.rare_sources([int(c) for c in gap_cuts(float(probability[0]))], key, stimulus.n)
         return [k for k in range(stimulus.n) if oracle.uniform01(key, k) < probability[k]]
     if isinstance(stimulus, SpikeTrains):
         return sorted(

@@ -314,6 +314,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for step in (0, t, t + 1):
             assert_twins("emit", ids, 0, p.sources, s, 3, low, n - low, step)
             assert_twins("emit_events", ids, 0, p.sources, s, 3, low, n - low, step)
+            if p.sources.code[s] == sources.RARE:
+                assert_twins("emit_rare", ids, 0, p.sources, s, 3, low, n - low, np.uint64(SEED + step))
     dtype = p.cells.potential.dtype
     for d in range(len(p.drives.poisson_pop)):
         size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
