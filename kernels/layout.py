@@ -88,16 +88,18 @@ class Static(NamedTuple):
 
 
 class PlasticRows(NamedTuple):
-    """Synapses that learn, in the order of Rows: of each projection, per range, by source, delay, target.
+    """Synapses that learn: of each projection, per range, by source, delay, target.
 
-    Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.
+    Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.  Those in
+    range r begin at start[table + e * n_ranges + r] and end where those of entry e + 1 begin: what all
+    ranges look up for a spike lies in one place.
     """
 
     first_unit: np.ndarray  # int64[n_q]  of the source population
     n_rows: np.ndarray  # int64[n_q]
     delay_low: np.ndarray  # int64[n_q]
     delay_high: np.ndarray  # int64[n_q]
-    table: np.ndarray  # int64[n_q]  where the projection's [n_ranges, n_entries + 1] part of start begins
+    table: np.ndarray  # int64[n_q]  where the projection's [n_entries + 1, n_ranges] part of start begins
     base: np.ndarray  # int64[n_q, n_ranges + 1]  first synapse of each range, and the end
     start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base
     target: np.ndarray  # uint16[nnz]  index within the piece of the target population that the range owns
@@ -113,9 +115,7 @@ class Plastic(NamedTuple):
     piece_low: np.ndarray  # int64[n_q, n_ranges]  first target neuron (index in its population) in the range
     piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot in the buffer
     piece_n: np.ndarray  # int64[n_q, n_ranges]
-    arrived_step: np.ndarray  # int64[...]  last arrival of each entry, -1 before the first
-    arrived_trace: np.ndarray  # float64[...]  presynaptic trace just after it
-    arrived_base: np.ndarray  # int64[n_q, n_ranges]
+    arrived: np.ndarray  # float64[size of start, 2]  step of the last arrival, -1 for none; trace just after it
     post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
     noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST

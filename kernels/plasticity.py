@@ -19,12 +19,14 @@ LEARNS, DEPENDENCE, NEAREST, NORMALISE_EVERY = 0, 1, 2, 3  # columns of Plastic.
 A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
 RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
 N_CONSTANTS = 10
+STEP, TRACE = 0, 1  # columns of Plastic.arrived
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
 NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
 LATEST = 2**16 - 1  # a note is a uint16: step - caught_up + 1, or 0 for none
 PIECE = 256  # synapses that catch up together
+FEW = 4  # synapses that rather do so one by one
 WAITING = 512  # spikes that wait at a time; any number gives the same weights
-_AHEAD_TABLE, _AHEAD_ROWS = 12, 4  # how many spikes ahead to fetch
+_AHEAD_TABLE, _AHEAD_ROWS = 16, 6  # how many spikes ahead to fetch
 _FETCHED = 256  # synapses of a row fetched ahead; the processor itself goes on from there
 _LINE = 64  # bytes
 _FAINT = 1e-200  # a trace below is none: arithmetic with denormal numbers is slow
@@ -131,8 +133,7 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     rows, rule, constant = plastic.rows, plastic.rule[q], plastic.constant[q]
     start, target, weight = rows.start, rows.target, rows.weight
     base, entries = rows.base[q, r], plastic.waiting[r]
-    table = rows.table[q] + r * (rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1) + 1)
-    first_arrived = plastic.arrived_base[q, r]
+    table, n_ranges = rows.table[q] + r, plastic.piece_n.shape[1]
     post = plastic.post_base[q] + plastic.piece_low[q, r]
     end = post + plastic.piece_n[q, r]
     y = plastic.post_trace[post:end]
@@ -140,29 +141,29 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     arrived = buffer[at : at + plastic.piece_n[q, r]]
     found, n_found, decay = plastic.found[r], plastic.n_found[r], plastic.decay_plus[q]
     last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
+    targets_a_line, weights_a_line = _LINE // target.itemsize, _LINE // weight.itemsize
     for k in range(waiting):
         if k + _AHEAD_TABLE < waiting:
-            prefetch(start, table + entries[k + _AHEAD_TABLE])
+            prefetch(start, table + entries[k + _AHEAD_TABLE] * n_ranges)
         if k + _AHEAD_ROWS < waiting:
-            e = entries[k + _AHEAD_ROWS]
-            low = base + start[table + e]
-            high = min(base + start[table + e + 1], low + _FETCHED)
+            e = table + entries[k + _AHEAD_ROWS] * n_ranges
+            low = base + start[e]
+            high = min(base + start[e + n_ranges], low + _FETCHED)
             if low < high:
-                prefetch(plastic.arrived_step, first_arrived + e)
-                prefetch(plastic.arrived_trace, first_arrived + e)
-            for s in range(low, high, _LINE // target.itemsize):
+                prefetch(plastic.arrived[:, STEP], e)
+            for s in range(low, high, targets_a_line):
                 prefetch(target, s)
-            for s in range(low, high, _LINE // weight.itemsize):
+            for s in range(low, high, weights_a_line):
                 prefetch(weight, s)
-        low, high = base + start[table + entries[k]], base + start[table + entries[k] + 1]
+        e = table + entries[k] * n_ranges
+        low, high = base + start[e], base + start[e + n_ranges]
         if low == high:
             continue
         mine, to = weight[low:high], target[low:high]
         if rule[LEARNS] == 0:
             add(arrived, mine, to)
             continue
-        e = first_arrived + entries[k]
-        step, trace = plastic.arrived_step[e], plastic.arrived_trace[e]
+        step, trace = np.int64(plastic.arrived[e, STEP]), plastic.arrived[e, TRACE]
         if step >= 0 and last_noted >= max(step, caught_up):
             catch_up(
                 mine, to, plastic.noted, post, end, found, n_found,
@@ -174,8 +175,8 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
             add(arrived, mine, to)
         if rule[NEAREST] != 0:
             trace = 0.0
-        plastic.arrived_trace[e] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
-        plastic.arrived_step[e] = t
+        plastic.arrived[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
+        plastic.arrived[e, STEP] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -227,6 +228,10 @@ def catch_up(
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
     offset = w_max - w_min if dependence == ADDITIVE else w_max
     slope = 0.0 if dependence == ADDITIVE else -1.0
+    if target.size <= FEW:
+        for s in range(target.size):
+            catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
+        return
     for first in range(0, target.size, PIECE):
         w, to = weight[first : first + PIECE], target[first : first + PIECE]
         some, note, size = found[0], noted[0, post:end], np.uint64(0)
@@ -259,6 +264,18 @@ def catch_up(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up_one(weight, s, noted, i, since, lag, trace, decay, dependence, constant):
+    """Potentiate synapse s, onto target i, by the spikes noted since; see catch_up."""
+    n = 0
+    while n < NOTED and noted[n, i] >= since:
+        n += 1
+    while n > 0:
+        n -= 1
+        x = decayed(trace, decay, constant[RATE_PLUS], np.int64(noted[n, i]) + lag)
+        weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def catch_up_all(plastic, q, r, t):
     """Bring all weights of one projection and range up to date; all notes are of steps before t."""
     last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
@@ -267,18 +284,18 @@ def catch_up_all(plastic, q, r, t):
         return
     rows = plastic.rows
     n_entries = rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1)
-    table, base = rows.table[q] + r * (n_entries + 1), rows.base[q, r]
+    n_ranges, base = plastic.piece_n.shape[1], rows.base[q, r]
     post = plastic.post_base[q] + plastic.piece_low[q, r]
     end = post + plastic.piece_n[q, r]
     for entry in range(n_entries):
-        low, high = base + rows.start[table + entry], base + rows.start[table + entry + 1]
-        e = plastic.arrived_base[q, r] + entry
-        step = plastic.arrived_step[e]
+        e = rows.table[q] + entry * n_ranges + r
+        low, high = base + rows.start[e], base + rows.start[e + n_ranges]
+        step = np.int64(plastic.arrived[e, STEP])
         if low < high and step >= 0 and last_noted >= step:
             catch_up(
                 rows.weight[low:high], rows.target[low:high], plastic.noted, post, end,
                 plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
-                plastic.arrived_trace[e], plastic.decay_plus[q],
+                plastic.arrived[e, TRACE], plastic.decay_plus[q],
                 plastic.rule[q], plastic.constant[q],
             )  # fmt: skip
     for n in range(NOTED):
@@ -298,20 +315,18 @@ def weights_now(out, plastic, q, position, entry):
     constant, table = plastic.constant[q], plastic.decay_plus[q]
     for k in range(position.size):
         s = position[k]
-        r = rows.base.shape[1] - 1
+        r = rows.base.shape[1] - 2
         while rows.base[q, r] > s:
             r -= 1
         out[k] = rows.weight[s]
-        a = plastic.arrived_base[q, r] + entry[k]
-        i = plastic.post_base[q] + plastic.piece_low[q, r] + np.int64(rows.target[s])
-        arrived = plastic.arrived_step[a]
-        if arrived < 0:
-            continue
-        for n in range(NOTED - 1, -1, -1):
-            steps = np.int64(plastic.noted[n, i]) + plastic.caught_up[q, r] - 1 - arrived
-            if plastic.noted[n, i] > 0 and steps >= 0:
-                x = decayed(plastic.arrived_trace[a], table, constant[RATE_PLUS], steps)
-                out[k] = potentiated(np.float64(out[k]), x, plastic.rule[q, DEPENDENCE], constant)
+        e = rows.table[q] + entry[k] * (rows.base.shape[1] - 1) + r
+        arrived, caught_up = np.int64(plastic.arrived[e, STEP]), plastic.caught_up[q, r]
+        if arrived >= 0:
+            catch_up_one(
+                out, k, plastic.noted, plastic.post_base[q] + plastic.piece_low[q, r] + rows.target[s],
+                max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived, plastic.arrived[e, TRACE],
+                table, plastic.rule[q, DEPENDENCE], constant,
+            )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

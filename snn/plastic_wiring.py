@@ -34,8 +34,6 @@ def build_plastic(
     rows = build_rows(network, units, {name: delays[name] for name in names}, dt_ms, seed, dtype, run)
     pieces = [pieces_of(network, units, p) for p in projections]
     n_q, n_r = len(names), units.n_ranges
-    entries = rows.n_rows * (rows.delay_high - rows.delay_low + 1)
-    n_arrived = int(entries.sum()) * n_r
     sizes = _ints(units.size[p.target] for p in projections)
     n_post = int(sizes.sum())
     rule, constant, decay = _rule_tables(network, names, dt_ms)
@@ -46,9 +44,7 @@ def build_plastic(
         piece_low=_table(n_q, n_r, [p.lo for p in pieces]),
         piece_slot=_table(n_q, n_r, [p.slot0 for p in pieces]),
         piece_n=_table(n_q, n_r, [p.hi - p.lo for p in pieces]),
-        arrived_step=np.full(n_arrived, -1, dtype=np.int64),
-        arrived_trace=np.zeros(n_arrived),
-        arrived_base=(np.cumsum(entries) - entries)[:, None] * n_r + entries[:, None] * np.arange(n_r),
+        arrived=np.tile([-1.0, 0.0], (rows.start.size, 1)),
         post_trace=np.zeros(n_post),
         post_base=np.cumsum(sizes) - sizes,
         noted=np.zeros((rule_columns.NOTED, n_post), dtype=np.uint16),
@@ -102,6 +98,8 @@ def build_rows(
     for q, (pieces, plan) in enumerate(jobs):
         mine = slice(int(ends[q]), int(ends[q + 1]))
         wire.fill_projection(matrices[q]._replace(target=target[mine], weight=weight[mine]), pieces, plan, run)
+    for q, matrix in enumerate(matrices):
+        start[table[q] : table[q] + size[q]] = matrix.start.T.ravel()
     base = _table(len(jobs), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
     first_unit = _ints(units.first[source] for source in sources)
     return PlasticRows(first_unit, n_rows, low, high, table, base, start, target, weight)

@@ -101,9 +101,7 @@ class Program:
         found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
         found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
         found["plastic/weight"] = self.plastic.rows.weight
-        for name in ("arrived_step", "arrived_trace", "post_trace"):
-            found[f"plastic/{name}"] = getattr(self.plastic, name)
-        return found
+        return found | {"plastic/arrived": self.plastic.arrived, "plastic/post_trace": self.plastic.post_trace}
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go back, or on, to a state as `state` gives it, which has been checked."""

@@ -48,8 +48,11 @@ class SynapseTable:
         """source, delay, target and position of the synapses in range r, where target = stored + shift."""
         rows = self._rows
         n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
-        at = int(rows.table[b]) + r * (count.size + 1)
-        first = int(rows.base[b, r]) + rows.start[at : at + count.size].astype(np.int64) + before
+        if self._plastic is None:
+            start = rows.start[int(rows.table[b]) + r * (count.size + 1) :]
+        else:
+            start = rows.start[int(rows.table[b]) + r :: rows.base.shape[1] - 1]
+        first = int(rows.base[b, r]) + start[: count.size].astype(np.int64) + before
         entry = np.repeat(np.arange(count.size), count)
         position = first[entry] + np.arange(entry.size) - (np.cumsum(count) - count)[entry]
         delay = (entry % n_delays + int(rows.delay_low[b])).astype(np.int32)

@@ -277,7 +277,7 @@ def arrive_waiting(
         weight, target = plastic.rows.weight[row], plastic.rows.target[row]
         if not len(target):
             continue
-        e = int(plastic.arrived_base[q, r]) + entry
+        e = _arrived(plastic, q, r, entry)
         if learns:
             _catch_up_entry(plastic, q, r, entry)
         if learns and learning:
@@ -286,7 +286,7 @@ def arrive_waiting(
             add(arrived, weight, target)
         if learns:
             x = 0.0 if nearest else _pre_trace(plastic, q, e, t)
-            plastic.arrived_trace[e], plastic.arrived_step[e] = x + 1.0, t
+            plastic.arrived[e] = t, x + 1.0
 
 
 def _targets(plastic: Plastic, q: int, r: int) -> Array:
@@ -296,16 +296,19 @@ def _targets(plastic: Plastic, q: int, r: int) -> Array:
 
 def _plastic_entry(plastic: Plastic, q: int, r: int, entry: int) -> slice:
     """Synapses of one source with one delay."""
-    rows = plastic.rows
-    n_delays = int(rows.delay_high[q] - rows.delay_low[q] + 1)
-    at = int(rows.table[q]) + r * (int(rows.n_rows[q]) * n_delays + 1) + entry
-    return slice(*(int(rows.base[q, r]) + int(rows.start[k]) for k in (at, at + 1)))
+    ends = (_arrived(plastic, q, r, e) for e in (entry, entry + 1))
+    return slice(*(int(plastic.rows.base[q, r]) + int(plastic.rows.start[k]) for k in ends))
+
+
+def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    """Place of an entry in start and arrived."""
+    return int(plastic.rows.table[q]) + entry * plastic.piece_n.shape[1] + r
 
 
 def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
     rate = float(plastic.constant[q, pl.RATE_PLUS])
     return decayed(
-        float(plastic.arrived_trace[e]), plastic.decay_plus[q], rate, t - int(plastic.arrived_step[e])
+        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], rate, t - int(plastic.arrived[e, pl.STEP])
     )
 
 
@@ -323,15 +326,15 @@ def depress(
 
 
 def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
-    row, e, targets = _plastic_entry(plastic, q, r, entry), int(plastic.arrived_base[q, r]) + entry, None
-    step, last = int(plastic.arrived_step[e]), int(plastic.last_noted[q, r])
+    row, e = _plastic_entry(plastic, q, r, entry), _arrived(plastic, q, r, entry)
+    step, last = int(plastic.arrived[e, pl.STEP]), int(plastic.last_noted[q, r])
     if row.start == row.stop or step < 0 or last < max(step, int(plastic.caught_up[q, r])):
         return
     targets = _targets(plastic, q, r)
     ends = int(targets[0]), int(targets[-1]) + 1
     catch_up(
         plastic.rows.weight[row], plastic.rows.target[row], plastic.noted, *ends, plastic.found[r],
-        plastic.n_found[r], step, int(plastic.caught_up[q, r]), last, float(plastic.arrived_trace[e]),
+        plastic.n_found[r], step, int(plastic.caught_up[q, r]), last, float(plastic.arrived[e, pl.TRACE]),
         plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
     )  # fmt: skip
 
@@ -342,26 +345,28 @@ def catch_up(
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
 
-    def steps_after(s: int, n: int) -> int:
-        """Steps from the last arrival to note n of the target of synapse s; negative for what has been read."""
-        note = int(noted[n, post + int(target[s])])
-        step = note - 1 + caught_up
-        return step - arrived if note > 0 and step >= caught_up else -1
-
+    since, lag, dependence = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived, int(rule[pl.DEPENDENCE])
     for s in range(len(target)):
-        for n in reversed(range(pl.NOTED)):
-            if steps_after(s, n) >= 0:
-                x = decayed(trace, decay, float(constant[pl.RATE_PLUS]), steps_after(s, n))
-                weight[s] = potentiated(float(weight[s]), x, int(rule[pl.DEPENDENCE]), constant)
-    for first in range(0, len(target), pl.PIECE):
+        catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
+    for first in range(0, len(target) if len(target) > pl.FEW else 0, pl.PIECE):
         left = list(range(first, min(first + pl.PIECE, len(target))))
         for n in range(pl.NOTED):
-            read = [s for s in left if steps_after(s, n) >= 0]
+            read = [s for s in left if noted[n, post + int(target[s])] >= since]
             for k in range(len(left)):
                 found[n, sum(1 for s in read if s < left[k])] = left[k] - first
             n_found[n], left = len(read), read
             if not read:
                 break
+
+
+def catch_up_one(
+    weight: Array, s: int, noted: Array, i: int, since: int, lag: int, trace: float, decay: Array,
+    dependence: int, constant: Array,
+) -> None:  # fmt: skip
+    for note in reversed(noted[:, i].tolist()):
+        if note >= since:
+            x = decayed(trace, decay, float(constant[pl.RATE_PLUS]), note + lag)
+            weight[s] = potentiated(float(weight[s]), x, dependence, constant)
 
 
 def catch_up_all(plastic: Plastic, q: int, r: int, t: int) -> None:
@@ -377,13 +382,14 @@ def weights_now(out: Array, plastic: Plastic, q: int, position: Array, entry: Ar
     rows = plastic.rows
     for k in range(len(position)):
         r = sum(1 for last in rows.base[q, 1:-1] if last <= position[k])
-        e = int(plastic.arrived_base[q, r] + entry[k])
+        e = _arrived(plastic, q, r, int(entry[k]))
+        arrived = int(plastic.arrived[e, pl.STEP])
         notes = plastic.noted[:, _targets(plastic, q, r)[rows.target[position[k]]]]
-        since = max(int(plastic.arrived_step[e]), int(plastic.caught_up[q, r]))
+        since = max(arrived, int(plastic.caught_up[q, r]))
         out[k] = rows.weight[position[k]]
         for note in reversed(notes[notes > 0].tolist()):
             step = note - 1 + int(plastic.caught_up[q, r])
-            if plastic.arrived_step[e] >= 0 and step >= since:
+            if arrived >= 0 and step >= since:
                 x = _pre_trace(plastic, q, e, step)
                 dependence = int(plastic.rule[q, pl.DEPENDENCE])
                 out[k] = potentiated(float(out[k]), x, dependence, plastic.constant[q])

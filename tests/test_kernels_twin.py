@@ -348,8 +348,8 @@ def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Gene
         for later in (t, t + 2**16):
             assert_twins("note", plastic, q, r, post, ids, later)
     low, high = int(rows.base[q, r]), int(rows.base[q, r + 1])
-    first = int(rows.table[q]) + r * (entries + 1)
-    entry = np.repeat(np.arange(entries), np.diff(rows.start[first : first + entries + 1].astype(np.int64)))
+    table = rows.start[rows.table[q] :][: (entries + 1) * layout.n_ranges].reshape(-1, layout.n_ranges)
+    entry = np.repeat(np.arange(entries), np.diff(table[:, r].astype(np.int64)))
     assert_twins("weights_now", np.zeros(high - low, rows.weight.dtype), plastic, q, np.arange(low, high), entry)
 
 
@@ -522,4 +522,4 @@ def check_traces(sim: Simulator, name: str, pre: list[float], post: list[float])
     for s in range(len(pre)):
         r = next(r for r in range(units.n_ranges) if table.target[s] < units.piece(target, r)[1])
         entry = int(table.source[s]) * n_delays + int(table.delay[s] - rows.delay_low[q])
-        assert plastic.arrived_trace[plastic.arrived_base[q, r] + entry] == pre[s]
+        assert plastic.arrived[rows.table[q] + entry * units.n_ranges + r, plasticity.TRACE] == pre[s]
