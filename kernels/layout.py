@@ -115,7 +115,7 @@ class Plastic(NamedTuple):
     piece_low: np.ndarray  # int64[n_q, n_ranges]  first target neuron (index in its population) in the range
     piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot in the buffer
     piece_n: np.ndarray  # int64[n_q, n_ranges]
-    arrived: np.ndarray  # float64[size of start, 2]  step of the last arrival, -1 for none; trace just after it
+    arrived: np.ndarray  # float64[start.size, 2]  step of the last arrival, -1 for none; trace just after it
     post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
     noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST

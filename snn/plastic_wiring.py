@@ -9,8 +9,9 @@ import numpy as np
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
 from snnsim.kernels import connectivity as wire
-from snnsim.kernels import plasticity as rule_columns
+from snnsim.kernels import stdp as columns
 from snnsim.kernels.layout import Plastic, PlasticRows
+from snnsim.kernels.plasticity import WAITING
 from snnsim.network import Network
 from snnsim.plasticity import STDP
 from snnsim.units import Units
@@ -47,16 +48,16 @@ def build_plastic(
         arrived=np.tile([-1.0, 0.0], (rows.start.size, 1)),
         post_trace=np.zeros(n_post),
         post_base=np.cumsum(sizes) - sizes,
-        noted=np.zeros((rule_columns.NOTED, n_post), dtype=np.uint16),
+        noted=np.zeros((columns.NOTED, n_post), dtype=np.uint16),
         last_noted=np.full((n_q, n_r), -1, dtype=np.int64),
         caught_up=np.zeros((n_q, n_r), dtype=np.int64),
         rule=rule,
         constant=constant,
         decay_plus=decay,
         total=np.zeros(n_post),
-        waiting=np.zeros((n_r, rule_columns.WAITING), dtype=np.int64),
-        found=np.zeros((n_r, rule_columns.NOTED, rule_columns.PIECE + 64), dtype=np.uint8),
-        n_found=np.zeros((n_r, rule_columns.NOTED + 8), dtype=np.int64),
+        waiting=np.zeros((n_r, WAITING), dtype=np.int64),
+        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint8),
+        n_found=np.zeros((n_r, columns.NOTED + 8), dtype=np.int64),
     )
 
 
@@ -97,7 +98,8 @@ def build_rows(
     target, weight = np.empty(int(ends[-1]), np.uint16), np.empty(int(ends[-1]), dtype)
     for q, (pieces, plan) in enumerate(jobs):
         mine = slice(int(ends[q]), int(ends[q + 1]))
-        wire.fill_projection(matrices[q]._replace(target=target[mine], weight=weight[mine]), pieces, plan, run)
+        matrix = matrices[q]._replace(target=target[mine], weight=weight[mine])
+        wire.fill_projection(matrix, pieces, plan, run)
     for q, matrix in enumerate(matrices):
         start[table[q] : table[q] + size[q]] = matrix.start.T.ravel()
     base = _table(len(jobs), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
@@ -109,13 +111,13 @@ def _rule_tables(
     network: Network, names: list[str], dt_ms: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rule = np.zeros((len(names), 4), dtype=np.int64)
-    constant = np.zeros((len(names), rule_columns.N_CONSTANTS))
+    constant = np.zeros((len(names), columns.N_CONSTANTS))
     decay = np.zeros((len(names), _DECAY_TABLE))
     codes = {
-        "additive": rule_columns.ADDITIVE,
-        "multiplicative": rule_columns.MULTIPLICATIVE,
-        "power": rule_columns.POWER,
-        "power_law": rule_columns.POWER_LAW,
+        "additive": columns.ADDITIVE,
+        "multiplicative": columns.MULTIPLICATIVE,
+        "power": columns.POWER,
+        "power_law": columns.POWER_LAW,
     }
     for q, name in enumerate(names):
         stdp, norm = network.projections[name].plasticity, network.projections[name].normalisation
@@ -123,15 +125,15 @@ def _rule_tables(
             nearest = int(stdp.pairing == "nearest")
             rule[q, :3] = 1, codes[stdp.dependence], nearest
             rate = dt_ms / stdp.tau_plus_ms
-            constant[q, : rule_columns.TOTAL] = (
+            constant[q, : columns.TOTAL] = (
                 stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
             )  # fmt: skip
-            constant[q, rule_columns.RATE_PLUS :] = rate, np.exp(-dt_ms / stdp.tau_minus_ms)
+            constant[q, columns.RATE_PLUS :] = rate, np.exp(-dt_ms / stdp.tau_minus_ms)
             decay[q] = np.exp(-np.arange(_DECAY_TABLE) * rate)
         if norm is not None:
             where = f"projections.{name}.normalisation.every_ms"
-            rule[q, rule_columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
-            constant[q, rule_columns.TOTAL] = norm.total
+            rule[q, columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
+            constant[q, columns.TOTAL] = norm.total
     return rule, constant, decay
 
 

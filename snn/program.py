@@ -27,7 +27,8 @@ from snnsim.kernels.layout import (
     Static,
 )
 from snnsim.kernels.neurons import CHUNK
-from snnsim.kernels.plasticity import NOTED, catch_up_all
+from snnsim.kernels.plasticity import catch_up_all
+from snnsim.kernels.stdp import NOTED
 from snnsim.network import Network
 from snnsim.plastic_wiring import build_plastic
 from snnsim.propagators import cell_parameters, start_mv
@@ -101,7 +102,8 @@ class Program:
         found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
         found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
         found["plastic/weight"] = self.plastic.rows.weight
-        return found | {"plastic/arrived": self.plastic.arrived, "plastic/post_trace": self.plastic.post_trace}
+        found["plastic/arrived"], found["plastic/post_trace"] = self.plastic.arrived, self.plastic.post_trace
+        return found
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go back, or on, to a state as `state` gives it, which has been checked."""
@@ -154,8 +156,9 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
     longest = max((high for _, high in delays.values()), default=0)
     parts: Counter[str] = Counter()
     n_synapses = 0.0
-    for plastic, bundle in [(learns, b) for learns in (False, True) for b in bundles_of(network, delays, learns)]:
+    for bundle in [*bundles_of(network, delays, plastic=False), *bundles_of(network, delays, plastic=True)]:
         entries = units.size[bundle.source] * bundle.n_delays * units.n_ranges
+        plastic = network.projections[bundle.projections[0]].plastic
         where = f"projections.{bundle.projections[0]}.delay_ms"
         parts[where] += entries * (20 if plastic else 4)
         for name in bundle.projections:

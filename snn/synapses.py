@@ -34,8 +34,9 @@ class SynapseTable:
         parts = []
         for r in range(units.n_ranges):
             low, _ = units.piece(projection.target, r)
-            slot = 0 if projection.plastic else channel * units.range_size(r) + units.local(projection.target, r)
-            parts.append(self._part(b, r, low - slot, before[r], count[r]))
+            slot = channel * units.range_size(r) + units.local(projection.target, r)
+            shift = low if projection.plastic else low - slot
+            parts.append(self._part(b, r, shift, before[r], count[r]))
         source, delay, target, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         del parts  # as large as the table itself
         order = np.lexsort((position, target, delay, source))

@@ -17,6 +17,7 @@ from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
 from snnsim.kernels import sources as so
+from snnsim.kernels import stdp
 from snnsim.kernels.layout import (
     CellParameters,
     Cells,
@@ -206,28 +207,28 @@ def decayed(trace: float, table: Array, rate: float, steps: int) -> float:
 
 def depressed(w: float, trace: float, dependence: int, constant: Array) -> float:
     c = [float(x) for x in constant]
-    low, high = c[pl.W_MIN], c[pl.W_MAX]
+    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
     width = high - low
     size = {
-        pl.ADDITIVE: lambda: width,
-        pl.MULTIPLICATIVE: lambda: w - low,
-        pl.POWER: lambda: width * (max(w - low, 0.0) / width) ** c[pl.MU_MINUS],
-        pl.POWER_LAW: lambda: w,
+        stdp.ADDITIVE: lambda: width,
+        stdp.MULTIPLICATIVE: lambda: w - low,
+        stdp.POWER: lambda: width * (max(w - low, 0.0) / width) ** c[stdp.MU_MINUS],
+        stdp.POWER_LAW: lambda: w,
     }[dependence]()
-    return min(max(w - c[pl.A_MINUS] * size * trace, low), high)
+    return min(max(w - c[stdp.A_MINUS] * size * trace, low), high)
 
 
 def potentiated(w: float, trace: float, dependence: int, constant: Array) -> float:
     c = [float(x) for x in constant]
-    low, high = c[pl.W_MIN], c[pl.W_MAX]
+    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
     width = high - low
     size = {
-        pl.ADDITIVE: lambda: width,
-        pl.MULTIPLICATIVE: lambda: high - w,
-        pl.POWER: lambda: width * (max(high - w, 0.0) / width) ** c[pl.MU_PLUS],
-        pl.POWER_LAW: lambda: c[pl.W_0] ** (1.0 - c[pl.MU_PLUS]) * w ** c[pl.MU_PLUS],
+        stdp.ADDITIVE: lambda: width,
+        stdp.MULTIPLICATIVE: lambda: high - w,
+        stdp.POWER: lambda: width * (max(high - w, 0.0) / width) ** c[stdp.MU_PLUS],
+        stdp.POWER_LAW: lambda: c[stdp.W_0] ** (1.0 - c[stdp.MU_PLUS]) * w ** c[stdp.MU_PLUS],
     }[dependence]()
-    return min(max(w + c[pl.A_PLUS] * size * trace, low), high)
+    return min(max(w + c[stdp.A_PLUS] * size * trace, low), high)
 
 
 def first_at_least(ids: Array, low: int, high: int, unit: int) -> int:
@@ -306,7 +307,7 @@ def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
 
 
 def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
-    rate = float(plastic.constant[q, pl.RATE_PLUS])
+    rate = float(plastic.constant[q, stdp.RATE_PLUS])
     return decayed(
         float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], rate, t - int(plastic.arrived[e, pl.STEP])
     )
@@ -345,16 +346,17 @@ def catch_up(
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
 
-    since, lag, dependence = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived, int(rule[pl.DEPENDENCE])
+    since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
+    dependence = int(rule[stdp.DEPENDENCE])
     for s in range(len(target)):
         catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
-    for first in range(0, len(target) if len(target) > pl.FEW else 0, pl.PIECE):
-        left = list(range(first, min(first + pl.PIECE, len(target))))
-        for n in range(pl.NOTED):
-            read = [s for s in left if noted[n, post + int(target[s])] >= since]
+    for first in range(0, len(target) if len(target) > stdp.FEW else 0, stdp.PIECE):
+        left = list(range(first, min(first + stdp.PIECE, len(target))))
+        for depth in range(stdp.NOTED):
+            read = [s for s in left if noted[depth, post + int(target[s])] >= since]
             for k in range(len(left)):
-                found[n, sum(1 for s in read if s < left[k])] = left[k] - first
-            n_found[n], left = len(read), read
+                found[depth, sum(1 for s in read if s < left[k])] = left[k] - first
+            n_found[depth], left = len(read), read
             if not read:
                 break
 
@@ -365,7 +367,7 @@ def catch_up_one(
 ) -> None:  # fmt: skip
     for note in reversed(noted[:, i].tolist()):
         if note >= since:
-            x = decayed(trace, decay, float(constant[pl.RATE_PLUS]), note + lag)
+            x = decayed(trace, decay, float(constant[stdp.RATE_PLUS]), note + lag)
             weight[s] = potentiated(float(weight[s]), x, dependence, constant)
 
 
@@ -391,13 +393,13 @@ def weights_now(out: Array, plastic: Plastic, q: int, position: Array, entry: Ar
             step = note - 1 + int(plastic.caught_up[q, r])
             if arrived >= 0 and step >= since:
                 x = _pre_trace(plastic, q, e, step)
-                dependence = int(plastic.rule[q, pl.DEPENDENCE])
+                dependence = int(plastic.rule[q, stdp.DEPENDENCE])
                 out[k] = potentiated(float(out[k]), x, dependence, plastic.constant[q])
 
 
 def fade(plastic: Plastic, q: int, r: int) -> None:
-    for i in _targets(plastic, q, r) if plastic.rule[q, pl.LEARNS] else ():
-        y = float(plastic.post_trace[i]) * float(plastic.constant[q, pl.FACTOR_MINUS])
+    for i in _targets(plastic, q, r) if plastic.rule[q, stdp.LEARNS] else ():
+        y = float(plastic.post_trace[i]) * float(plastic.constant[q, stdp.FACTOR_MINUS])
         plastic.post_trace[i] = y if y > 1e-200 else 0.0
 
 
@@ -408,9 +410,10 @@ def post_spikes(
     for q in range(len(plastic.rows.first_unit)):
         first = int(layout.pop_first[plastic.target_pop[q]] + plastic.piece_low[q, r])
         fired = _fired(layout, spikes, t, range(part, part + 1))
-        mine = [u for u in fired if plastic.rule[q, pl.LEARNS] and first <= u < first + plastic.piece_n[q, r]]
+        learns, nearest = plastic.rule[q, stdp.LEARNS], plastic.rule[q, stdp.NEAREST]
+        mine = [u for u in fired if learns and first <= u < first + plastic.piece_n[q, r]]
         for i in _targets(plastic, q, r)[[u - first for u in mine]] if mine else ():
-            plastic.post_trace[i] = 1.0 if plastic.rule[q, pl.NEAREST] else float(plastic.post_trace[i]) + 1.0
+            plastic.post_trace[i] = 1.0 if nearest else float(plastic.post_trace[i]) + 1.0
         if mine and learning:
             post = int(plastic.post_base[q] + plastic.piece_low[q, r]) - first
             note(plastic, q, r, post, np.array(mine, np.int32), t)
@@ -433,7 +436,7 @@ def normalise(plastic: Plastic, q: int, r: int, t: int) -> None:
         total = 0.0
         for s in synapses:
             total += float(weight[s])
-        plastic.total[i] = float(plastic.constant[q, pl.TOTAL]) / total if total != 0.0 else 1.0
+        plastic.total[i] = float(plastic.constant[q, stdp.TOTAL]) / total if total != 0.0 else 1.0
         for s in synapses:
             weight[s] = float(weight[s]) * float(plastic.total[i])
 
@@ -619,7 +622,7 @@ def _receive_earlier(
         earlier = max(0, t - int(static.longest)), t
         deliver(spikes.buffer, queue, layout, spikes, static, r, *earlier, 0, n_lists, t, last)
     for q in range(len(plastic.rule)):
-        every = plastic.rule[q, pl.NORMALISE_EVERY]
+        every = plastic.rule[q, stdp.NORMALISE_EVERY]
         if learning and every > 0 and t % every == 0:
             normalise(plastic, q, r, t)
     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)

@@ -18,7 +18,7 @@ from oracle_network import run_network
 from strategies import networks, weights_to_record
 
 from snnsim.connectivity import Arrays
-from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
+from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources, stdp
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
@@ -29,7 +29,7 @@ from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
-MODULES = (random, neurons, delivery, plasticity, sources, engine)
+MODULES = (random, neurons, delivery, stdp, plasticity, sources, engine)
 FLOATS = (np.float64, np.float32)
 SEED = 2**62 + 1
 SIZES = (0, 1, 2, 31, neurons.CHUNK - 1, neurons.CHUNK, neurons.CHUNK + 1, 700)
@@ -201,8 +201,8 @@ def test_add_queued(waiting: int, dtype: Any) -> None:
 def test_weight_steps(
     w: float, trace: float, sizes: tuple[float, ...], bounds: tuple[float, float], w_0: float
 ) -> None:
-    constant = np.zeros(plasticity.N_CONSTANTS)
-    constant[: plasticity.TOTAL] = (*sizes[:2], *bounds, *sizes[2:], w_0)
+    constant = np.zeros(stdp.N_CONSTANTS)
+    constant[: stdp.TOTAL] = (*sizes[:2], *bounds, *sizes[2:], w_0)
     for dependence in range(4):
         for name in ("depressed", "potentiated"):
             after = assert_twins(name, w, trace, dependence, constant)
@@ -214,7 +214,7 @@ def test_decayed(trace: float, rate: float, steps: int) -> None:
     table = np.exp(-np.arange(4096) * rate)
     assert_twins("decayed", trace, table, rate, steps)
     exact = trace * np.exp(-rate * steps)
-    assert plasticity.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)
+    assert stdp.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)
 
 
 @given(st.lists(st.integers(0, 50), max_size=30, unique=True), st.integers(-1, 51), st.data())
@@ -350,7 +350,8 @@ def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Gene
     low, high = int(rows.base[q, r]), int(rows.base[q, r + 1])
     table = rows.start[rows.table[q] :][: (entries + 1) * layout.n_ranges].reshape(-1, layout.n_ranges)
     entry = np.repeat(np.arange(entries), np.diff(table[:, r].astype(np.int64)))
-    assert_twins("weights_now", np.zeros(high - low, rows.weight.dtype), plastic, q, np.arange(low, high), entry)
+    now = np.zeros(high - low, rows.weight.dtype)
+    assert_twins("weights_now", now, plastic, q, np.arange(low, high), entry)
 
 
 # --- the whole engine against a naive simulation

@@ -9,7 +9,8 @@ import pytest
 from test_stdp_brute_force import DT, brute_force, stdp, taught
 
 from snnsim.connectivity import AllToAll, FixedInDegree
-from snnsim.kernels.plasticity import LATEST, NOTED, PIECE, WAITING
+from snnsim.kernels.plasticity import LATEST, WAITING
+from snnsim.kernels.stdp import NOTED, PIECE
 from snnsim.network import Network
 from snnsim.probe import Probe
 from snnsim.projection import Projection
@@ -19,7 +20,8 @@ from snnsim.simulator import Simulator
 def projection(delay_ms: float = 0.2, **changes: object) -> Projection:
     rule = changes.pop("plasticity", stdp("multiplicative", "all"))
     return Projection(
-        source="pre", target="post", rule=AllToAll(), weight_mv=0.9, delay_ms=delay_ms, plasticity=rule, **changes
+        source="pre", target="post", rule=AllToAll(), weight_mv=0.9, delay_ms=delay_ms, plasticity=rule,
+        **changes,
     )  # fmt: skip
 
 

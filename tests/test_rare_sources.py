@@ -65,7 +65,7 @@ def test_every_place_in_a_block_is_alike(found: np.ndarray) -> None:
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 10, 100, GAPS])
 def test_neighbours_are_independent(found: np.ndarray, lag: int) -> None:
-    """Pairs of sources that fire in one step, and of steps in which one source fires, are as rare as they should."""
+    """Pairs of sources in one step, and of steps of one source: as rare as they should be."""
     for both in (found[:, lag:] & found[:, :-lag], found[lag:] & found[:-lag]):
         assert_plausible(float(stats.poisson.cdf(both.sum(), 0.02**2 * both.size)))
 
