@@ -122,20 +122,19 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
         low, high = base + start[e], base + start[e + n_ranges]
         if low == high:
             continue
-        mine, to = weight[low:high], target[low:high]
         if rule[LEARNS] == 0:
-            add(arrived, mine, to)
+            add(arrived, weight[low:high], target[low:high])
             continue
         step, trace = np.int64(plastic.arrived[e, STEP]), plastic.arrived[e, TRACE]
         if step >= 0 and last_noted >= max(step, caught_up):
             catch_up(
-                mine, to, plastic.noted, post, end, found, n_found,
+                weight, target, low, high, plastic.noted, post, end, found, n_found,
                 step, caught_up, last_noted, trace, decay, rule, constant,
             )  # fmt: skip
         if learning:
-            depress(arrived, mine, to, y, rule[DEPENDENCE], constant)
+            depress(arrived, weight[low:high], target[low:high], y, rule[DEPENDENCE], constant)
         else:
-            add(arrived, mine, to)
+            add(arrived, weight[low:high], target[low:high])
         if rule[NEAREST] != 0:
             trace = 0.0
         plastic.arrived[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
@@ -160,7 +159,7 @@ def catch_up_all(plastic, q, r, t):
         step = np.int64(plastic.arrived[e, STEP])
         if low < high and step >= 0 and last_noted >= step:
             catch_up(
-                rows.weight[low:high], rows.target[low:high], plastic.noted, post, end,
+                rows.weight, rows.target, low, high, plastic.noted, post, end,
                 plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
                 plastic.arrived[e, TRACE], plastic.decay_plus[q],
                 plastic.rule[q], plastic.constant[q],

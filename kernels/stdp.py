@@ -87,32 +87,48 @@ def depress(arrived, weight, target, y, dependence, constant):
         arrived[target[s]] += weight[s]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def catch_up(
-    weight, target, noted, post, end, found, n_found,
+    weight, target, low, high, noted, post, end, found, n_found,
     arrived, caught_up, last_noted, trace, decay, rule, constant,
 ):  # fmt: skip
-    """Potentiate a row by the spikes noted since its last arrival, or since all caught up.
+    """Potentiate the synapses low <= s < high of one source by the spikes noted since its last arrival.
 
-    weight   F[m]            changed
-    target   uint16[m]
-    noted    uint16[NOTED, n_post], of which the targets have the columns post to end
-    found, n_found           working memory
-    arrived, trace           step of the last arrival, and the trace just after it
-    Finds for a piece of the row the synapses with at least one such spike, among these those with at least
-    two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
+    weight          F[nnz]  changed
+    target          uint16[nnz]
+    noted           uint16[NOTED, n_post], of which the targets have the columns post to end
+    found, n_found  working memory
+    arrived, trace  step of the last arrival, and the trace just after it
+    caught_up       step before which the weights hold all notes; notes count from it
+    last_noted      step of the latest note
     """
     since, lag = np.uint16(max(arrived - caught_up, 0) + 1), caught_up - 1 - arrived
     dependence = rule[DEPENDENCE]
+    if high - low <= FEW:
+        for s in range(low, high):
+            catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
+    else:
+        catch_up_many(
+            weight[low:high], target[low:high], noted, post, end, found, n_found,
+            since, lag, last_noted - arrived < decay.size, trace, decay, dependence, constant,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up_many(
+    weight, target, noted, post, end, found, n_found,
+    since, lag, tabulated, trace, decay, dependence, constant,
+):  # fmt: skip
+    """Potentiate the synapses of a row, F[m] and uint16[m], by the spikes noted since; see catch_up.
+
+    tabulated  whether `decay` reaches as far as the latest of them
+    Finds for a piece of the row the synapses with at least one such spike, among these those with at least
+    two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
+    """
     linear = dependence in (ADDITIVE, MULTIPLICATIVE)
-    tabulated = last_noted - arrived < decay.size
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
     offset = w_max - w_min if dependence == ADDITIVE else w_max
     slope = 0.0 if dependence == ADDITIVE else -1.0
-    if target.size <= FEW:
-        for s in range(target.size):
-            catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
-        return
     for first in range(0, target.size, PIECE):
         w, to = weight[first : first + PIECE], target[first : first + PIECE]
         some, note, size = found[0], noted[0, post:end], np.uint64(0)
@@ -144,7 +160,7 @@ def catch_up(
                     w[s] = potentiated(np.float64(w[s]), x, dependence, constant)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def catch_up_one(weight, s, noted, i, since, lag, trace, decay, dependence, constant):
     """Potentiate synapse s, onto target i, by the spikes noted since; see catch_up."""
     n = 0

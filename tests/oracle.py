@@ -334,23 +334,35 @@ def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
     targets = _targets(plastic, q, r)
     ends = int(targets[0]), int(targets[-1]) + 1
     catch_up(
-        plastic.rows.weight[row], plastic.rows.target[row], plastic.noted, *ends, plastic.found[r],
-        plastic.n_found[r], step, int(plastic.caught_up[q, r]), last, float(plastic.arrived[e, pl.TRACE]),
-        plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
+        plastic.rows.weight, plastic.rows.target, row.start, row.stop, plastic.noted, *ends,
+        plastic.found[r], plastic.n_found[r], step, int(plastic.caught_up[q, r]), last,
+        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
     )  # fmt: skip
 
 
 def catch_up(
+    weight: Array, target: Array, low: int, high: int, noted: Array, post: int, end: int, found: Array,
+    n_found: Array, arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array, rule: Array,
+    constant: Array,
+) -> None:  # fmt: skip
+    since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
+    law = trace, decay, int(rule[stdp.DEPENDENCE]), constant
+    if high - low > stdp.FEW:
+        row, to = weight[low:high], target[low:high]
+        catch_up_many(row, to, noted, post, end, found, n_found, since, lag, False, *law)
+    else:
+        for s in range(low, high):
+            catch_up_one(weight, s, noted, post + int(target[s]), since, lag, *law)
+
+
+def catch_up_many(
     weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
-    arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array, rule: Array, constant: Array,
+    since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int, constant: Array,
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
-
-    since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
-    dependence = int(rule[stdp.DEPENDENCE])
     for s in range(len(target)):
         catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
-    for first in range(0, len(target) if len(target) > stdp.FEW else 0, stdp.PIECE):
+    for first in range(0, len(target), stdp.PIECE):
         left = list(range(first, min(first + stdp.PIECE, len(target))))
         for depth in range(stdp.NOTED):
             read = [s for s in left if noted[depth, post + int(target[s])] >= since]
