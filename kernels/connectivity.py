@@ -120,40 +120,6 @@ def _prefix_sums(start, base):
         base[r + 1] = base[r] + total
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def transpose_index(col_ptr, col_synapse, col_entry, start, target, slot_lo, slot_hi):
-    """List for each target slot in [slot_lo, slot_hi) its synapses in one range, by entry, then position.
-
-    col_ptr      int64[slot_hi - slot_lo + 1]  written; list of slot s: col_ptr[s - slot_lo] up to the next
-    col_synapse  uint32[n] or uint32[0]        written; position of the synapse relative to base[r]
-    col_entry    int32[n] or int32[0]          written; its entry
-    start        uint32[n_rows * n_delays + 1] of this range: matrix.start[r]
-    target       uint16[n_synapses]            of this range: matrix.target[base[r]:base[r + 1]]
-    A first call with empty lists writes col_ptr alone; its last element is the n of the second call.
-    """
-    fill = col_synapse.shape[0] > 0
-    if not fill:
-        for c in range(col_ptr.shape[0]):
-            col_ptr[c] = 0
-        for at in range(target.shape[0]):
-            slot = np.int64(target[at])
-            if slot_lo <= slot < slot_hi:
-                col_ptr[slot - slot_lo + 1] += 1
-        for c in range(slot_hi - slot_lo):
-            col_ptr[c + 1] += col_ptr[c]
-        return
-    for c in range(slot_hi - slot_lo, 0, -1):
-        col_ptr[c] = col_ptr[c - 1]
-    for entry in range(start.shape[0] - 1):
-        for at in range(np.int64(start[entry]), np.int64(start[entry + 1])):
-            slot = np.int64(target[at])
-            if slot_lo <= slot < slot_hi:
-                cursor = slot - slot_lo + 1
-                col_synapse[col_ptr[cursor]] = at
-                col_entry[col_ptr[cursor]] = entry
-                col_ptr[cursor] += 1
-
-
 def new_matrix(n_ranges: int, n_rows: int, d_lo: int, n_delays: int, weight_dtype: Any) -> Matrix:
     """A matrix without synapses, ready for `count_projection`."""
     start = np.zeros((n_ranges, n_rows * n_delays + 1), dtype=np.uint32)
@@ -247,21 +213,6 @@ def allocate(matrix: Matrix) -> Matrix:
     n_synapses = int(matrix.base[-1])
     target = np.empty(n_synapses, dtype=matrix.target.dtype)
     return matrix._replace(target=target, weight=np.empty(n_synapses, dtype=matrix.weight.dtype))
-
-
-def transpose(
-    matrix: Matrix, r: int, slot_lo: int, slot_hi: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """col_ptr, col_synapse and col_entry of `transpose_index` for the slots [slot_lo, slot_hi) of range r."""
-    start = matrix.start[r]
-    target = matrix.target[matrix.base[r] : matrix.base[r + 1]]
-    col_ptr = np.zeros(slot_hi - slot_lo + 1, dtype=np.int64)
-    col_synapse, col_entry = np.empty(0, dtype=np.uint32), np.empty(0, dtype=np.int32)
-    transpose_index(col_ptr, col_synapse, col_entry, start, target, slot_lo, slot_hi)
-    if col_ptr[-1] > 0:
-        col_synapse, col_entry = np.empty(col_ptr[-1], dtype=np.uint32), np.empty(col_ptr[-1], dtype=np.int32)
-        transpose_index(col_ptr, col_synapse, col_entry, start, target, slot_lo, slot_hi)
-    return col_ptr, col_synapse, col_entry
 
 
 def _connect_all(fill: bool, matrix: Matrix, pieces: Pieces, plan: Plan | Pairs, run: Run) -> None:

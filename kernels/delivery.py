@@ -32,6 +32,8 @@ def deliver(
     Steps, the lists list_low <= l < list_high, and units are taken in ascending order.
     """
     rows = static.rows
+    if rows.first_unit.size == 0:
+        return
     block_start = arrive_low - arrive_low % layout.block
     waiting = 0
     for step in range(step_low, step_high):

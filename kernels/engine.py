@@ -7,7 +7,7 @@ step t of one range:
     2  weights are normalised where that is due; spikes arrive at plastic synapses
     3  sources fire; then, level by level: input, integration, threshold, reset, spike list
     4  (after a barrier) spikes of this step deliver what still arrives within the block
-    5  spikes of this step potentiate plastic synapses
+    5  spikes of this step are noted for the plastic synapses onto their neurons
 
 Results do not depend on the number of threads: a range is worked on by one thread at a time, and what
 it reads of others is complete at the barrier.  They do not depend on how a run is split, since blocks
@@ -39,8 +39,9 @@ from snnsim.kernels.neurons import (
     reset,
     update,
 )
-from snnsim.kernels.plasticity import NORMALISE_EVERY, arrivals, normalise, post_spikes
+from snnsim.kernels.plasticity import arrivals, normalise, post_spikes
 from snnsim.kernels.sources import current_input, emit, poisson_input
+from snnsim.kernels.stdp import NORMALISE_EVERY
 
 POTENTIAL, CURRENT_EXC, CURRENT_INH, THETA = 0, 1, 2, 3
 
@@ -69,7 +70,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                 for q in range(plastic.rule.shape[0]):
                     every = plastic.rule[q, NORMALISE_EVERY]
                     if every > 0 and t % every == 0:
-                        normalise(plastic, q, r)
+                        normalise(plastic, q, r, t)
             arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
             fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):

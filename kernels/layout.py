@@ -90,29 +90,47 @@ class Static(NamedTuple):
     longest: int  # longest delay in steps, 0 without synapses
 
 
-class Plastic(NamedTuple):
-    """Projections whose weights change; bundle q of rows is projection q."""
+class PlasticRows(NamedTuple):
+    """Synapses that learn: of each projection, per range, by source, delay, target.
 
-    rows: Rows
+    Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.  Those in
+    range r begin at start[table + e * n_ranges + r] and end where those of entry e + 1 begin: what all
+    ranges look up for a spike lies in one place.
+    """
+
+    first_unit: np.ndarray  # int64[n_q]  of the source population
+    n_rows: np.ndarray  # int64[n_q]
+    delay_low: np.ndarray  # int64[n_q]
+    delay_high: np.ndarray  # int64[n_q]
+    table: np.ndarray  # int64[n_q]  where the projection's [n_entries + 1, n_ranges] part of start begins
+    base: np.ndarray  # int64[n_q, n_ranges + 1]  first synapse of each range, and the end
+    start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base
+    target: np.ndarray  # uint16[nnz]  index within the piece of the target population that the range owns
+    weight: np.ndarray  # F[nnz]  as of `caught_up`, or of the last arrival where that is later
+
+
+class Plastic(NamedTuple):
+    """Projections whose weights change."""
+
+    rows: PlasticRows
     source_level: np.ndarray  # int64[n_q]
     target_pop: np.ndarray  # int64[n_q]
     piece_low: np.ndarray  # int64[n_q, n_ranges]  first target neuron (index in its population) in the range
-    piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot
+    piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot in the buffer
     piece_n: np.ndarray  # int64[n_q, n_ranges]
-    column_base: np.ndarray  # int64[n_q, n_ranges]  where the piece's columns start in column_ptr
-    column_ptr: np.ndarray  # int64[...]  first incoming synapse of each target, relative to base
-    column_synapse: np.ndarray  # uint32[nnz]  incoming synapses by target, relative to base
-    column_entry: np.ndarray  # int32[nnz]  entry of each of them
-    arrived_step: np.ndarray  # int64[...]  last arrival of each entry, -1 before the first
-    arrived_trace: np.ndarray  # float64[...]  presynaptic trace just after it
-    arrived_base: np.ndarray  # int64[n_q, n_ranges]
-    post_step: np.ndarray  # int64[...]  last spike of each target neuron
-    post_trace: np.ndarray  # float64[...]  postsynaptic trace just after it
+    arrived: np.ndarray  # float64[start.size, 2]  step of the last arrival, -1 for none; trace just after it
+    post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
+    noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST
+    last_noted: np.ndarray  # int64[n_q, n_ranges]  latest of all, -1 for none
+    caught_up: np.ndarray  # int64[n_q, n_ranges]  weights hold all noted spikes of earlier steps
     rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)
     constant: np.ndarray  # float64[n_q, N_CONSTANTS]  see kernels/plasticity.py
     decay_plus: np.ndarray  # float64[n_q, n_table]  exp(-k dt / tau_plus)
-    decay_minus: np.ndarray  # float64[n_q, n_table]
+    total: np.ndarray  # float64[n_post]  working memory, as are the next three, a row for each range
+    waiting: np.ndarray  # int64[n_ranges, WAITING]  entries at which a spike arrives
+    found: np.ndarray  # uint8[n_ranges, NOTED, PIECE + 64]  synapses that have to catch up
+    n_found: np.ndarray  # int64[n_ranges, NOTED]
 
 
 class Sources(NamedTuple):
@@ -130,6 +148,9 @@ class Sources(NamedTuple):
     schedule: np.ndarray  # int64[...]  table row of each presentation
     table: np.ndarray  # float64[...]
     threshold: np.ndarray  # float64[n_s]  delta coding
+    gap_base: np.ndarray  # int64[n_s]  where the GAPS entries of a rare source begin
+    gap_cut: np.ndarray  # uint64[...]  P(gap <= j) times 2**53, rounded up
+    gap_guide: np.ndarray  # int64[...]  number of cuts <= j 2**53 / GAPS: where the search starts
     event_base: np.ndarray  # int64[n_s + 1]  given spikes of each source population
     event_step: np.ndarray  # int64[...]  ascending
     event_id: np.ndarray  # int64[...]  ascending within a step

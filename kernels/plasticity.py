@@ -1,61 +1,39 @@
-"""Pair STDP with heterogeneous delays, and weight normalisation.
+"""Pair STDP with heterogeneous delays, and weight normalisation: what spikes do, and when.
 
-Equations and the rule for ties: snn/plasticity.py.  Traces are kept at the events that change them
-and decayed on demand, so a silent synapse costs nothing.  Each range changes only its own synapses.
+The rule itself: kernels/stdp.py.  A weight is needed only when a spike arrives, so
+the synapses are stored by source alone: postsynaptic spikes are noted for each neuron, and a synapse
+that a spike reaches first catches up with those since the last one (as in NEST; Morrison, Aertsen &
+Diesmann 2007).  Each of them acts on its own, in order, with the trace of the presynaptic spike before
+it: so a weight does not depend on when it catches up.  Each range changes only its own synapses.
 Twin: tests/oracle.py.
 """
-
-import math
 
 import numpy as np
 from numba import njit
 
-LEARNS, DEPENDENCE, NEAREST, NORMALISE_EVERY = 0, 1, 2, 3  # columns of Plastic.rule
-A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
-RATE_PLUS, RATE_MINUS = 8, 9  # dt / tau.  Columns of Plastic.constant
-N_CONSTANTS = 10
-ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
+from snnsim.kernels.prefetch import prefetch
+from snnsim.kernels.stdp import (
+    DEPENDENCE,
+    FACTOR_MINUS,
+    LEARNS,
+    NEAREST,
+    NOTED,
+    RATE_PLUS,
+    TOTAL,
+    add,
+    catch_up,
+    catch_up_one,
+    decayed,
+    depress,
+)
 
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def decayed(trace, table, rate, steps):
-    """trace * exp(-steps * rate), from a table of the exponential as far as it goes."""
-    if steps < table.size:
-        return trace * table[steps]
-    return trace * math.exp(-steps * rate)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def depressed(w, trace, dependence, constant):
-    """The weight after a presynaptic arrival that meets the postsynaptic trace.
-
-    Normalisation, or rounding to float32, may have left w outside its bounds: no power of such a distance.
-    """
-    w_min, w_max = constant[W_MIN], constant[W_MAX]
-    if dependence == ADDITIVE:
-        size = w_max - w_min
-    elif dependence == POWER_LAW:
-        size = w
-    elif dependence == MULTIPLICATIVE:
-        size = w - w_min
-    else:
-        size = (w_max - w_min) * (max(w - w_min, 0.0) / (w_max - w_min)) ** constant[MU_MINUS]
-    return min(max(w - constant[A_MINUS] * size * trace, w_min), w_max)
-
-
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiated(w, trace, dependence, constant):
-    """The weight after a postsynaptic spike that meets the presynaptic trace."""
-    w_min, w_max = constant[W_MIN], constant[W_MAX]
-    if dependence == ADDITIVE:
-        size = w_max - w_min
-    elif dependence == POWER_LAW:
-        size = constant[W_0] ** (1.0 - constant[MU_PLUS]) * w ** constant[MU_PLUS]
-    elif dependence == MULTIPLICATIVE:
-        size = w_max - w
-    else:
-        size = (w_max - w_min) * (max(w_max - w, 0.0) / (w_max - w_min)) ** constant[MU_PLUS]
-    return min(max(w + constant[A_PLUS] * size * trace, w_min), w_max)
+STEP, TRACE = 0, 1  # columns of Plastic.arrived
+LATEST = 2**16 - 1  # a note is a uint16: step - caught_up + 1, or 0 for none
+WAITING = 512  # spikes that wait at a time; any number gives the same weights
+_AHEAD_TABLE, _AHEAD_ROWS = 16, 6  # how many spikes ahead to fetch
+_FETCHED = 256  # synapses of a row fetched ahead; the processor itself goes on from there
+_LINE = 64  # bytes
+_FAINT = 1e-200  # a trace below is none: arithmetic with denormal numbers is slow
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -75,17 +53,21 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
     """Presynaptic spikes that arrive in step t at the plastic synapses of range r.
 
     level = -1 takes the spikes of earlier steps, level >= 0 those that the level emits in step t itself.
-    Depresses the weight, delivers it, then raises the presynaptic trace.  Projections, delays, then
-    sources are taken in ascending order.
+    Brings the weight up to date, depresses it, delivers it, then raises the presynaptic trace.
+    Projections, delays, then sources are taken in ascending order.
     """
     rows = plastic.rows
     n_slots = spikes.n_fired.shape[0]
     at = layout.buffer_base[r] + ((t % layout.block) << layout.slot_bits)
     for q in range(rows.first_unit.size):
+        if level < 0:
+            fade(plastic, q, r)
+        n_delays = rows.delay_high[q] - rows.delay_low[q] + 1
         shortest, longest = max(rows.delay_low[q], 1), rows.delay_high[q]
         if level >= 0:
             longest = 0
             shortest = rows.delay_low[q] if plastic.source_level[q] == level else 1
+        waiting = 0
         for delay in range(shortest, longest + 1):
             if t - delay < 0:
                 break
@@ -100,48 +82,134 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
                     unit = spikes.ids[slot, k]
                     if unit >= last_unit:
                         break
-                    arrive_at_row(buffer, plastic, q, r, unit - first_unit, delay, t, at, learning)
+                    plastic.waiting[r, waiting] = (unit - first_unit) * n_delays + delay - rows.delay_low[q]
+                    waiting += 1
+                    if waiting == WAITING:
+                        arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
+                        waiting = 0
+        arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def arrive_at_row(buffer, plastic, q, r, row, delay, t, at, learning):
-    """One presynaptic spike at the synapses of one row with one delay."""
+def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
+    """The first `waiting` spikes of the queue arrive; what the next ones need is fetched meanwhile."""
+    rows, rule, constant = plastic.rows, plastic.rule[q], plastic.constant[q]
+    start, target, weight = rows.start, rows.target, rows.weight
+    base, entries = rows.base[q, r], plastic.waiting[r]
+    table, n_ranges = rows.table[q] + r, plastic.piece_n.shape[1]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    end = post + plastic.piece_n[q, r]
+    y = plastic.post_trace[post:end]
+    at += plastic.piece_slot[q, r]
+    arrived = buffer[at : at + plastic.piece_n[q, r]]
+    found, n_found, decay = plastic.found[r], plastic.n_found[r], plastic.decay_plus[q]
+    last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
+    targets_a_line, weights_a_line = _LINE // target.itemsize, _LINE // weight.itemsize
+    for k in range(waiting):
+        if k + _AHEAD_TABLE < waiting:
+            prefetch(start, table + entries[k + _AHEAD_TABLE] * n_ranges)
+        if k + _AHEAD_ROWS < waiting:
+            e = table + entries[k + _AHEAD_ROWS] * n_ranges
+            low = base + start[e]
+            high = min(base + start[e + n_ranges], low + _FETCHED)
+            if low < high:
+                prefetch(plastic.arrived[:, STEP], e)
+            for s in range(low, high, targets_a_line):
+                prefetch(target, s)
+            for s in range(low, high, weights_a_line):
+                prefetch(weight, s)
+        e = table + entries[k] * n_ranges
+        low, high = base + start[e], base + start[e + n_ranges]
+        if low == high:
+            continue
+        if rule[LEARNS] == 0:
+            add(arrived, weight[low:high], target[low:high])
+            continue
+        step, trace = np.int64(plastic.arrived[e, STEP]), plastic.arrived[e, TRACE]
+        if step >= 0 and last_noted >= max(step, caught_up):
+            catch_up(
+                weight, target, low, high, plastic.noted, post, end, found, n_found,
+                step, caught_up, last_noted, trace, decay, rule, constant,
+            )  # fmt: skip
+        if learning:
+            depress(arrived, weight[low:high], target[low:high], y, rule[DEPENDENCE], constant)
+        else:
+            add(arrived, weight[low:high], target[low:high])
+        if rule[NEAREST] != 0:
+            trace = 0.0
+        plastic.arrived[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
+        plastic.arrived[e, STEP] = t
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up_all(plastic, q, r, t):
+    """Bring all weights of one projection and range up to date; all notes are of steps before t."""
+    last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
+    plastic.caught_up[q, r] = t
+    if last_noted < caught_up:
+        return
     rows = plastic.rows
-    n_delays = rows.delay_high[q] - rows.delay_low[q] + 1
-    entry = row * n_delays + delay - rows.delay_low[q]
-    table = rows.table[q] + r * (rows.n_rows[q] * n_delays + 1) + entry
-    low = rows.base[q, r] + rows.start[table]
-    high = rows.base[q, r] + rows.start[table + 1]
-    learns = learning and plastic.rule[q, LEARNS] != 0
-    dependence = plastic.rule[q, DEPENDENCE]
-    constant = plastic.constant[q]
-    post = plastic.post_base[q] + plastic.piece_low[q, r] - plastic.piece_slot[q, r]
-    for s in range(low, high):
-        slot = rows.target[s]
-        if learns:
-            i = post + slot
-            trace = decayed(
-                plastic.post_trace[i], plastic.decay_minus[q], constant[RATE_MINUS], t - plastic.post_step[i]
-            )
-            rows.weight[s] = depressed(np.float64(rows.weight[s]), trace, dependence, constant)
-        buffer[at + slot] += rows.weight[s]
-    if high > low and plastic.rule[q, LEARNS] != 0:
-        e = plastic.arrived_base[q, r] + entry
-        trace = 0.0
-        if plastic.rule[q, NEAREST] == 0:
-            trace = decayed(
-                plastic.arrived_trace[e],
-                plastic.decay_plus[q],
-                constant[RATE_PLUS],
-                t - plastic.arrived_step[e],
-            )
-        plastic.arrived_trace[e] = trace + 1.0
-        plastic.arrived_step[e] = t
+    n_entries = rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1)
+    n_ranges, base = plastic.piece_n.shape[1], rows.base[q, r]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    end = post + plastic.piece_n[q, r]
+    for entry in range(n_entries):
+        e = rows.table[q] + entry * n_ranges + r
+        low, high = base + rows.start[e], base + rows.start[e + n_ranges]
+        step = np.int64(plastic.arrived[e, STEP])
+        if low < high and step >= 0 and last_noted >= step:
+            catch_up(
+                rows.weight, rows.target, low, high, plastic.noted, post, end,
+                plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
+                plastic.arrived[e, TRACE], plastic.decay_plus[q],
+                plastic.rule[q], plastic.constant[q],
+            )  # fmt: skip
+    for n in range(NOTED):
+        for i in range(post, end):
+            plastic.noted[n, i] = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def weights_now(out, plastic, q, position, entry):
+    """Weights of some synapses as they are after all spikes so far; changes no state.
+
+    out       F[n]      written
+    position  int64[n]  of each synapse in rows.weight
+    entry     int64[n]  its entry
+    """
+    rows = plastic.rows
+    constant, table = plastic.constant[q], plastic.decay_plus[q]
+    for k in range(position.size):
+        s = position[k]
+        r = rows.base.shape[1] - 2
+        while rows.base[q, r] > s:
+            r -= 1
+        out[k] = rows.weight[s]
+        e = rows.table[q] + entry[k] * (rows.base.shape[1] - 1) + r
+        arrived, caught_up = np.int64(plastic.arrived[e, STEP]), plastic.caught_up[q, r]
+        if arrived >= 0:
+            catch_up_one(
+                out, k, plastic.noted, plastic.post_base[q] + plastic.piece_low[q, r] + rows.target[s],
+                max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived, plastic.arrived[e, TRACE],
+                table, plastic.rule[q, DEPENDENCE], constant,
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def fade(plastic, q, r):
+    """Postsynaptic traces of range r decay by one step."""
+    if plastic.rule[q, LEARNS] == 0:
+        return
+    low = plastic.post_base[q] + plastic.piece_low[q, r]
+    factor = plastic.constant[q, FACTOR_MINUS]
+    for i in range(low, low + plastic.piece_n[q, r]):
+        trace = plastic.post_trace[i] * factor
+        plastic.post_trace[i] = trace if trace > _FAINT else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def post_spikes(layout, spikes, plastic, r, level, t, learning):
-    """Postsynaptic spikes of step t: potentiate the incoming synapses, then raise the trace."""
+    """Postsynaptic spikes of step t are noted, for synapses to catch up with, and raise the trace."""
     part = level * layout.n_ranges + r
     slot = t % spikes.n_fired.shape[0]
     low = layout.list_first[part]
@@ -149,63 +217,51 @@ def post_spikes(layout, spikes, plastic, r, level, t, learning):
     if low == high:
         return
     for q in range(plastic.rows.first_unit.size):
-        if plastic.rule[q, LEARNS] == 0 or plastic.piece_n[q, r] == 0:
+        n = plastic.piece_n[q, r]
+        if plastic.rule[q, LEARNS] == 0 or n == 0:
             continue
-        constant = plastic.constant[q]
         first_unit = layout.pop_first[plastic.target_pop[q]] + plastic.piece_low[q, r]
-        for k in range(first_at_least(spikes.ids[slot], low, high, first_unit), high):
-            column = spikes.ids[slot, k] - first_unit
-            if column >= plastic.piece_n[q, r]:
-                break
-            if learning:
-                potentiate_column(plastic, q, r, column, t)
-            i = plastic.post_base[q] + plastic.piece_low[q, r] + column
-            trace = 0.0
-            if plastic.rule[q, NEAREST] == 0:
-                trace = decayed(
-                    plastic.post_trace[i],
-                    plastic.decay_minus[q],
-                    constant[RATE_MINUS],
-                    t - plastic.post_step[i],
-                )
-            plastic.post_trace[i] = trace + 1.0
-            plastic.post_step[i] = t
+        first = first_at_least(spikes.ids[slot], low, high, first_unit)
+        last = first_at_least(spikes.ids[slot], first, high, first_unit + n)
+        post = plastic.post_base[q] + plastic.piece_low[q, r] - first_unit
+        nearest = plastic.rule[q, NEAREST] != 0
+        for k in range(first, last):
+            i = post + spikes.ids[slot, k]
+            plastic.post_trace[i] = 1.0 if nearest else plastic.post_trace[i] + 1.0
+        if learning and first < last:
+            note(plastic, q, r, post, spikes.ids[slot, first:last], t)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def potentiate_column(plastic, q, r, column, t):
-    """One postsynaptic spike at all synapses onto its neuron."""
-    base = plastic.rows.base[q, r]
-    ptr = plastic.column_base[q, r] + column
-    dependence = plastic.rule[q, DEPENDENCE]
-    constant = plastic.constant[q]
-    for c in range(base + plastic.column_ptr[ptr], base + plastic.column_ptr[ptr + 1]):
-        e = plastic.arrived_base[q, r] + plastic.column_entry[c]
-        if plastic.arrived_trace[e] > 0.0:
-            trace = decayed(
-                plastic.arrived_trace[e],
-                plastic.decay_plus[q],
-                constant[RATE_PLUS],
-                t - plastic.arrived_step[e],
-            )
-            s = base + plastic.column_synapse[c]
-            plastic.rows.weight[s] = potentiated(
-                np.float64(plastic.rows.weight[s]), trace, dependence, constant
-            )
+def note(plastic, q, r, post, ids, t):
+    """Note step t for the neurons post + ids[k].  All synapses catch up first where there is no room left."""
+    noted = plastic.noted
+    full = t - plastic.caught_up[q, r] + 1 > LATEST
+    for k in range(ids.size):
+        full = full or noted[NOTED - 1, post + ids[k]] != 0
+    if full:
+        catch_up_all(plastic, q, r, t)
+    for k in range(ids.size):
+        i = post + ids[k]
+        for n in range(NOTED - 1, 0, -1):
+            noted[n, i] = noted[n - 1, i]
+        noted[0, i] = t - plastic.caught_up[q, r] + 1
+    plastic.last_noted[q, r] = t
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def normalise(plastic, q, r):
-    """Scale the weights onto each target of range r to the sum TOTAL."""
-    base = plastic.rows.base[q, r]
-    for column in range(plastic.piece_n[q, r]):
-        ptr = plastic.column_base[q, r] + column
-        low, high = base + plastic.column_ptr[ptr], base + plastic.column_ptr[ptr + 1]
-        total = 0.0
-        for c in range(low, high):
-            total += np.float64(plastic.rows.weight[base + plastic.column_synapse[c]])
-        if total != 0.0:
-            factor = plastic.constant[q, TOTAL] / total
-            for c in range(low, high):
-                s = base + plastic.column_synapse[c]
-                plastic.rows.weight[s] = np.float64(plastic.rows.weight[s]) * factor
+def normalise(plastic, q, r, t):
+    """Scale the weights onto each target of range r to the sum TOTAL, at the start of step t."""
+    catch_up_all(plastic, q, r, t)
+    low, high = plastic.rows.base[q, r], plastic.rows.base[q, r + 1]
+    target, weight = plastic.rows.target[low:high], plastic.rows.weight[low:high]
+    post = plastic.post_base[q] + plastic.piece_low[q, r]
+    total = plastic.total[post : post + plastic.piece_n[q, r]]
+    for i in range(total.size):
+        total[i] = 0.0
+    for s in range(target.size):
+        total[target[s]] += np.float64(weight[s])
+    for i in range(total.size):
+        total[i] = plastic.constant[q, TOTAL] / total[i] if total[i] != 0.0 else 1.0
+    for s in range(target.size):
+        weight[s] = np.float64(weight[s]) * total[target[s]]

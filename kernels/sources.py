@@ -5,7 +5,8 @@ from numba import njit
 
 from snnsim.kernels.random import subkey, uniform01
 
-RATE, LATENCY, DELTA, EVENTS = 0, 1, 2, 3
+RATE, LATENCY, DELTA, EVENTS, RARE = 0, 1, 2, 3, 4
+GAPS = 1024  # sources of one block: a gap between two that fire is looked up within it
 _TIE = np.uint16(256)
 _FINE = 1 << 62  # sub-stream of the lower bits of Poisson draws
 
@@ -21,6 +22,7 @@ def emit(ids, found, sources, p, first_unit, low, n, t):
       DELTA    fires at the onset where the row differs by `threshold` from the row before; first half ON,
                second half OFF
       EVENTS   fires as given
+      RARE     fires with one probability for all
     """
     if sources.code[p] == EVENTS:
         return emit_events(ids, found, sources, p, first_unit, low, n, t)
@@ -31,6 +33,8 @@ def emit(ids, found, sources, p, first_unit, low, n, t):
     offset = since - m * sources.period[p]
     if m >= sources.n_presentations[p] or offset >= sources.present[p]:
         return found
+    if sources.code[p] == RARE:
+        return emit_rare(ids, found, sources, p, first_unit, low, n, subkey(sources.key[p], t))
     width = sources.width[p]
     row = sources.table_base[p] + sources.schedule[sources.schedule_base[p] + m] * width
     if sources.code[p] == RATE:
@@ -54,6 +58,35 @@ def emit(ids, found, sources, p, first_unit, low, n, t):
                 change = -change
             ids[found] = first_unit + k - low
             found += np.int64(change >= sources.threshold[p] and change > 0.0)
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def emit_rare(ids, found, sources, p, first_unit, low, n, key):
+    """Spikes of sources that fire with one small probability, by the gaps between them; see emit.
+
+    Within each block of GAPS sources, counted from the first of the population, the number of sources
+    that stay silent before the next spike is the number of cuts <= u, where u is a random number of 53
+    bits: inversion of the geometric distribution.  So every source fires independently of all others,
+    and the work grows with the number of spikes.
+    """
+    base = sources.gap_base[p]
+    for block in range(low // GAPS, (low + n + GAPS - 1) // GAPS):
+        k = block * GAPS
+        end = min(k + GAPS, low + n)
+        counter = block * (GAPS + 1)
+        while True:
+            u = subkey(key, counter) >> np.uint64(11)
+            counter += 1
+            gap = sources.gap_guide[base + np.int64(u >> np.uint64(43))]
+            while gap < GAPS and sources.gap_cut[base + gap] <= u:
+                gap += 1
+            k += gap
+            if k >= end:
+                break
+            ids[found] = first_unit + k - low
+            found += np.int64(k >= low)
+            k += 1
     return found
 
 

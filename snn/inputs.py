@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from snnsim.streams import key_of, realise
 from snnsim.units import Units
 
 FOREVER = 2**61
+_RARE = 0.1  # probability up to which sources are drawn by the gaps between their spikes
+_BITS = 128  # of the powers of a probability
 _TAIL = 2.0**-60  # probability beyond which a Poisson count is never drawn: finer than the 53 bits of u
 
 
@@ -50,6 +53,8 @@ class _Parts:
     threshold: list[float]
     event_step: list[np.ndarray]
     event_id: list[np.ndarray]
+    cuts: list[np.ndarray]
+    guides: list[np.ndarray]
 
 
 def make_sources(
@@ -66,21 +71,24 @@ def make_sources(
         "table_base",
         "width",
         "n_events",
+        "gap_base",
     )
-    parts = _Parts({name: [] for name in names}, [], [], [], [], [])
+    parts = _Parts({name: [] for name in names}, [], [], [], [], [], [], [])
     for name, stimulus in network.sources().items():
         where = f"stimuli.{name}"
         if isinstance(stimulus, Poisson):
             start, stop = _window(stimulus, dt_ms, where)
             rate = realise(stimulus.rate_hz, stimulus.n, seed, f"{where}.rate_hz")
+            p = rate * (dt_ms / 1000.0)
+            rare = p.min() == p.max() <= _RARE
             _add(
                 parts,
-                codes.RATE,
+                codes.RARE if rare else codes.RATE,
                 start,
                 stop - start,
                 stop - start,
                 np.zeros(1, np.int64),
-                (rate * (dt_ms / 1000.0))[None, :],
+                p[None, : 1 if rare else None],
             )
         elif isinstance(stimulus, SpikeTrains):
             _add(parts, codes.EVENTS, 0, 0, 0, np.zeros(0, np.int64), np.zeros((0, stimulus.n)))
@@ -108,6 +116,8 @@ def make_sources(
         event_base=np.concatenate([[0], np.cumsum(n_events)]).astype(np.int64),
         event_step=_join(parts.event_step, np.int64),
         event_id=_join(parts.event_id, np.int64),
+        gap_cut=_join(parts.cuts, np.uint64),
+        gap_guide=_join(parts.guides, np.int64),
         **columns,
     )
 
@@ -120,9 +130,14 @@ def _add(
         "code": code, "start": start, "period": period, "present": present, "n_presentations": len(schedule),
         "schedule_base": sum(map(len, parts.schedule)), "table_base": sum(t.size for t in parts.table),
         "width": table.shape[1], "n_events": 0,
+        "gap_base": sum(map(len, parts.cuts)),
     }  # fmt: skip
     for name, value in row.items():
         parts.columns[name].append(value)
+    if code == codes.RARE:
+        parts.cuts.append(gap_cuts(float(table[0, 0])))
+        grid = np.arange(codes.GAPS, dtype=np.uint64) << np.uint64(43)
+        parts.guides.append(np.searchsorted(parts.cuts[-1], grid, side="right"))
     parts.schedule.append(schedule)
     parts.table.append(table)
     parts.threshold.append(threshold)
@@ -157,6 +172,20 @@ def _window(stimulus: Poisson | PoissonDrive, dt_ms: float, where: str) -> tuple
             expected=f">= start_ms = {stimulus.start_ms:g}",
         )
     return start, stop
+
+
+def gap_cuts(p: float) -> np.ndarray:
+    """uint64[GAPS]: P(gap <= j) 2**53, rounded up, for the failures before a success of probability p.
+
+    In whole numbers: the same on every machine, and exact but for the rounding.
+    """
+    one = 1 << _BITS
+    stay = one - int(Fraction(p) * one)
+    silent, cuts = one, []
+    for _ in range(codes.GAPS):
+        silent = silent * stay >> _BITS
+        cuts.append(-((silent - one) >> (_BITS - 53)))
+    return np.array(cuts, dtype=np.uint64)
 
 
 def poisson_cdf(mean: float) -> np.ndarray:

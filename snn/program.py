@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,14 @@ from snnsim.kernels.layout import (
     Static,
 )
 from snnsim.kernels.neurons import CHUNK
+from snnsim.kernels.plasticity import catch_up_all
+from snnsim.kernels.stdp import NOTED
 from snnsim.network import Network
+from snnsim.plastic_wiring import build_plastic
 from snnsim.propagators import cell_parameters, start_mv
 from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
-from snnsim.wiring import build_plastic, build_static, bundles_of, delay_range, expected_synapses
+from snnsim.wiring import build_static, bundles_of, delay_range, expected_synapses
 
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 
@@ -89,13 +93,23 @@ class Program:
         return self.static.rows.synapse.size + self.plastic.rows.target.size
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that changes while the network runs, by name; the arrays themselves, not copies."""
+        """All that changes while the network runs, by name; the arrays themselves, not copies.
+
+        Weights are brought up to date first.  That changes nothing that comes later, to the last bit.
+        """
+        for q, r in np.ndindex(self.plastic.caught_up.shape):
+            catch_up_all(self.plastic, q, r, int(self.plastic.last_noted[q, r]) + 1)
         found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
         found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
         found["plastic/weight"] = self.plastic.rows.weight
-        for name in ("arrived_step", "arrived_trace", "post_step", "post_trace"):
-            found[f"plastic/{name}"] = getattr(self.plastic, name)
+        found["plastic/arrived"], found["plastic/post_trace"] = self.plastic.arrived, self.plastic.post_trace
         return found
+
+    def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go back, or on, to a state as `state` gives it, which has been checked."""
+        for name, value in self.state().items():
+            value[...] = arrays[name]
+        self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = 0, -1, 0
 
 
 def lower(
@@ -128,7 +142,7 @@ def lower(
         parameters=cell_parameters(network, units, dt_ms, seed, dtype),
         cells=initial_cells(network, units, seed, dtype),
         spikes=empty_spikes(units, layout, longest, dtype),
-        static=build_static(network, units, delays, dt_ms, seed, dtype, run),
+        static=build_static(network, units, delays, dt_ms, seed, dtype, run, layout),
         plastic=build_plastic(network, units, delays, dt_ms, seed, dtype, run),
         sources=make_sources(network, units, images, dt_ms, seed),
         drives=make_drives(network, units, dt_ms, seed),
@@ -151,7 +165,9 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
             p = network.projections[name]
             n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
             n_synapses += n
-            parts[f"projections.{name}"] += round(n * (2 + item + (8 if plastic else 0)))
+            parts[f"projections.{name}"] += round(n * (2 + item))
+            if plastic:
+                parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
     synapse_bytes = sum(parts.values())
     slowest = max(delays, key=lambda name: delays[name][1], default="")
     parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (

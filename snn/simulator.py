@@ -26,6 +26,7 @@ from snnsim.kernels.barrier import ABORT, SYNC_WORDS
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
 from snnsim.network import Network
+from snnsim.plastic_wiring import build_plastic
 from snnsim.program import (
     Program,
     check_and_encode,
@@ -39,7 +40,6 @@ from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
 from snnsim.taps import Taps
-from snnsim.wiring import build_plastic
 from snnsim.workers import Workers
 
 _CALL_S = 0.1  # wall time that one call of the kernel aims at
@@ -352,8 +352,7 @@ class Simulator:
         check_state(self.program, arrays, meta.get("step"))
         rows = {key.removeprefix("rows/"): value for key, value in meta.items() if key.startswith("rows/")}
         self._sinks.restore(arrays, rows)
-        for name, value in self.program.state().items():
-            value[...] = arrays[name]
+        self.program.set_state(arrays)
         self.step, self._whole = int(meta["step"]), True
 
     def save(self, path: Path | str) -> None:

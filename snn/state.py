@@ -9,6 +9,7 @@ import numpy as np
 
 from snnsim.errors import FileError
 from snnsim.grid import STEP_LIMIT
+from snnsim.kernels.plasticity import STEP
 from snnsim.program import Program
 
 
@@ -30,14 +31,12 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
             )
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise FileError("not a finite number", where=name, expected="finite numbers")
-    _check_between(arrays, "cells/refractory", 0, 2**31 - 1)
-    for name in ("plastic/arrived_step", "plastic/post_step"):
-        _check_between(arrays, name, -1, step)
+    _check_between("cells/refractory", arrays["cells/refractory"], 0, 2**31 - 1)
+    _check_between("plastic/arrived", arrays["plastic/arrived"][:, STEP], -1, step)
     _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
 
 
-def _check_between(arrays: Mapping[str, np.ndarray], name: str, low: int, high: int) -> None:
-    value = arrays[name]
+def _check_between(name: str, value: np.ndarray, low: int, high: int) -> None:
     if value.size and (int(value.min()) < low or int(value.max()) > high):
         raise FileError(
             "impossible values",

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from snnsim.errors import ConfigError, nearest
-from snnsim.kernels.layout import Rows
+from snnsim.kernels.layout import PlasticRows, Rows
+from snnsim.kernels.plasticity import weights_now
 from snnsim.memory_recording import SampleLayout
 from snnsim.probe import Probe
 from snnsim.program import Program
@@ -27,14 +28,19 @@ class SynapseTable:
         projection = network.projections[name]
         bundles = bundles_of(network, program.delays, projection.plastic)
         b = next(k for k, bundle in enumerate(bundles) if name in bundle.projections)
-        self._rows: Rows = program.plastic.rows if projection.plastic else program.static.rows
+        self._rows: Rows | PlasticRows = program.plastic.rows if projection.plastic else program.static.rows
+        self._plastic, self._q = program.plastic if projection.plastic else None, b
+        self._slot_bits = program.layout.slot_bits
+        self._dtype = np.dtype(network.precision)
         self._unit = "pA" if projection.weight_pa is not None else "mV"
         before, count = _share(program, bundles[b], name)
-        channel = channel_of(network, projection)
-        parts = [
-            self._part(program, b, r, projection.target, channel, before[r], count[r])
-            for r in range(program.units.n_ranges)
-        ]
+        units, channel = program.units, channel_of(network, projection)
+        parts = []
+        for r in range(units.n_ranges):
+            low, _ = units.piece(projection.target, r)
+            slot = channel * units.range_size(r) + units.local(projection.target, r)
+            shift = low if projection.plastic else low - slot
+            parts.append(self._part(b, r, shift, before[r], count[r]))
         source, delay, target, position = (np.concatenate(columns) for columns in zip(*parts, strict=True))
         del parts  # as large as the table itself
         order = np.lexsort((position, target, delay, source))
@@ -42,28 +48,26 @@ class SynapseTable:
         self._position = position[order]
 
     def _part(
-        self,
-        program: Program,
-        b: int,
-        r: int,
-        target: str,
-        channel: int,
-        before: np.ndarray,
-        count: np.ndarray,
+        self, b: int, r: int, shift: int, before: np.ndarray, count: np.ndarray
     ) -> tuple[np.ndarray, ...]:
-        """source, delay, target and position of the synapses in range r."""
-        rows, units = self._rows, program.units
+        """source, delay, target and position of the synapses in range r, where target = stored + shift."""
+        rows = self._rows
         n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
-        at = int(rows.table[b]) + r * (count.size + 1)
-        first = int(rows.base[b, r]) + rows.start[at : at + count.size].astype(np.int64) + before
+        if self._plastic is None:
+            start = rows.start[int(rows.table[b]) + r * (count.size + 1) :]
+        else:
+            start = rows.start[int(rows.table[b]) + r :: rows.base.shape[1] - 1]
+        first = int(rows.base[b, r]) + start[: count.size].astype(np.int64) + before
         entry = np.repeat(np.arange(count.size), count)
         position = first[entry] + np.arange(entry.size) - (np.cumsum(count) - count)[entry]
-        low, _ = units.piece(target, r)
-        index = (
-            rows.target[position].astype(np.int64) - channel * units.range_size(r) - units.local(target, r)
-        )
         delay = (entry % n_delays + int(rows.delay_low[b])).astype(np.int32)
-        return entry // n_delays, delay, index + low, position
+        return entry // n_delays, delay, self._stored(position) + shift, position
+
+    def _stored(self, position: np.ndarray) -> np.ndarray:
+        """int64[n]: the slots of static targets, or the place of plastic ones among their neurons."""
+        if isinstance(self._rows, PlasticRows):
+            return self._rows.target[position].astype(np.int64)
+        return self._rows.synapse["place"][position].astype(np.int64) & ((1 << self._slot_bits) - 1)
 
     def weight(self) -> np.ndarray:
         """float[n]: the weights now."""
@@ -71,7 +75,15 @@ class SynapseTable:
 
     def weight_at(self, ids: np.ndarray | None) -> np.ndarray:
         """float[k]: the weights now of the synapses `ids`, int[k], counted as in this table; None for all."""
-        return self._rows.weight[self._position if ids is None else self._position[ids]]
+        chosen = slice(None) if ids is None else ids
+        position = self._position[chosen]
+        if self._plastic is None:
+            return self._rows.synapse["weight"][position]
+        low, high = self._rows.delay_low[self._q], self._rows.delay_high[self._q]
+        entry = self.source[chosen] * (high - low + 1) + self.delay[chosen] - low
+        weight = np.empty(position.size, self._dtype)
+        weights_now(weight, self._plastic, self._q, position, entry)
+        return weight
 
     def layout(self, probe: Probe, every_steps: int) -> SampleLayout:
         """How a probe of these weights is recorded; its ids count the synapses in the order of this table."""
@@ -90,7 +102,7 @@ class SynapseTable:
                 got=int(ids[-1]),
                 expected=f"0 to {n - 1}",
             )
-        return SampleLayout(ids, "weight", self._unit, every_steps, 0, self._rows.weight.dtype.name)
+        return SampleLayout(ids, "weight", self._unit, every_steps, 0, self._dtype.name)
 
 
 def _share(program: Program, bundle: Bundle, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -112,14 +124,16 @@ def _share(program: Program, bundle: Bundle, name: str) -> tuple[np.ndarray, np.
 def out_degrees(program: Program) -> np.ndarray:
     """int64[n_units]: synapses, of all projections together, that start from each unit."""
     found = np.zeros(program.units.n_units, dtype=np.int64)
+    n_ranges = program.units.n_ranges
     for rows in (program.static.rows, program.plastic.rows):
         for b in range(rows.n_rows.size):
             first, n_rows = int(rows.first_unit[b]), int(rows.n_rows[b])
             n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
-            for r in range(program.units.n_ranges):
-                at = int(rows.table[b]) + r * (n_rows * n_delays + 1)
-                begins = rows.start[at : at + n_rows * n_delays + 1 : n_delays].astype(np.int64)
-                found[first : first + n_rows] += np.diff(begins)
+            low, size = int(rows.table[b]), n_rows * n_delays + 1
+            table = rows.start[low : low + n_ranges * size]
+            by_range = table.reshape(size, -1).T if rows is program.plastic.rows else table.reshape(-1, size)
+            for begins in by_range:
+                found[first : first + n_rows] += np.diff(begins[::n_delays].astype(np.int64))
     return found
 
 

@@ -1,7 +1,7 @@
 """Synapses: from projections to the rows that the kernels read.
 
-Projections whose weights never change are merged into one bundle for each source population; each
-plastic projection is a bundle of its own and also has columns, for its targets' spikes.
+Projections whose weights never change are merged into one bundle for each source population.  Those that
+learn: snn/plastic_wiring.py.
 """
 
 from __future__ import annotations
@@ -25,17 +25,14 @@ from snnsim.distributions import Distribution, Values
 from snnsim.errors import ConfigError
 from snnsim.grid import to_step_array, to_steps
 from snnsim.kernels import connectivity as wire
-from snnsim.kernels import plasticity as rule_columns
-from snnsim.kernels.layout import Plastic, Rows, Static
+from snnsim.kernels.layout import Layout, Rows, Static
 from snnsim.kernels.sampling import CONSTANT, draw
 from snnsim.network import Network
-from snnsim.plasticity import STDP
 from snnsim.projection import Projection
 from snnsim.streams import key_of, realise
 from snnsim.units import Units
 
 _GAP = 16  # steps between the delays of two projections that still share a table
-_DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
 _RULES = {
     AllToAll: wire.ALL_TO_ALL,
     OneToOne: wire.ONE_TO_ONE,
@@ -192,6 +189,11 @@ def synapses_an_entry(
     return matrix.start[:, 1:].astype(np.int64)
 
 
+def synapse_type(precision: np.dtype) -> np.dtype:
+    """What is stored of a static synapse: 6 bytes, or 10."""
+    return np.dtype([("place", np.uint16), ("weight", precision)])
+
+
 def build_rows(
     network: Network,
     units: Units,
@@ -200,7 +202,8 @@ def build_rows(
     seed: int,
     dtype: np.dtype,
     run: wire.Run,
-) -> tuple[Rows, list[wire.Matrix]]:
+    layout: Layout,
+) -> Rows:
     """All synapses of some bundles, in two passes: count, then fill."""
     n_r = units.n_ranges
     n_rows = [units.size[b.source] for b in bundles]
@@ -209,14 +212,15 @@ def build_rows(
     start = np.zeros(int(table[-1]), dtype=np.uint32)
     matrices, plans, pieces = [], [], []
     for k, bundle in enumerate(bundles):
-        part = start[table[k] : table[k + 1]].reshape(n_r, entries[k])
         matrix = wire.Matrix(
-            part,
+            start[table[k] : table[k + 1]].reshape(n_r, entries[k]),
             np.empty(0, np.uint16),
             np.empty(0, dtype),
             np.zeros(n_r + 1, np.int64),
             bundle.delay_low,
             bundle.n_delays,
+            layout.slot_bits,
+            layout.group,
         )
         plans.append([plan_of(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
         pieces.append([pieces_of(network, units, network.projections[name]) for name in bundle.projections])
@@ -233,26 +237,22 @@ def build_rows(
     first = np.concatenate([[0], np.cumsum([int(m.base[-1]) for m in matrices], dtype=np.int64)]).astype(
         np.int64
     )
-    target = np.empty(int(first[-1]), dtype=np.uint16)
-    weight = np.empty(int(first[-1]), dtype=dtype)
+    synapse = np.empty(int(first[-1]), dtype=synapse_type(dtype))
     for k, matrix in enumerate(matrices):
-        mine = slice(int(first[k]), int(first[k + 1]))
-        matrices[k] = matrix._replace(target=target[mine], weight=weight[mine])
+        mine = synapse[int(first[k]) : int(first[k + 1])]
         for plan, piece in zip(plans[k], pieces[k], strict=True):
-            wire.fill_projection(matrices[k], piece, plan, run)
-    base = np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r)
-    rows = Rows(
+            whole = matrix._replace(target=mine["place"], weight=mine["weight"])
+            wire.fill_projection(whole, piece, plan, run)
+    return Rows(
         first_unit=_ints(units.first[b.source] for b in bundles),
         n_rows=_ints(n_rows),
         delay_low=_ints(b.delay_low for b in bundles),
         delay_high=_ints(b.delay_high for b in bundles),
         table=table[:-1],
-        base=base,
+        base=np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r),
         start=start,
-        target=target,
-        weight=weight,
+        synapse=synapse,
     )
-    return rows, matrices
 
 
 def build_static(
@@ -263,10 +263,11 @@ def build_static(
     seed: int,
     dtype: np.dtype,
     run: wire.Run,
+    layout: Layout,
 ) -> Static:
     """All projections whose weights never change."""
     bundles = bundles_of(network, delays, plastic=False)
-    rows, _ = build_rows(network, units, bundles, dt_ms, seed, dtype, run)
+    rows = build_rows(network, units, bundles, dt_ms, seed, dtype, run, layout)
     bundle = np.full(units.n_units, -1, dtype=np.int32)
     following = np.full(len(bundles), -1, dtype=np.int64)
     for k in reversed(range(len(bundles))):
@@ -274,97 +275,6 @@ def build_static(
         following[k] = bundle[first]
         bundle[first : first + units.size[bundles[k].source]] = k
     return Static(rows, bundle, following, max((b.delay_high for b in bundles), default=0))
-
-
-def build_plastic(
-    network: Network,
-    units: Units,
-    delays: dict[str, tuple[int, int]],
-    dt_ms: float,
-    seed: int,
-    dtype: np.dtype,
-    run: wire.Run,
-) -> Plastic:
-    """All projections whose weights change, with columns and traces."""
-    bundles = bundles_of(network, delays, plastic=True)
-    rows, matrices = build_rows(network, units, bundles, dt_ms, seed, dtype, run)
-    names = [b.projections[0] for b in bundles]
-    targets = [network.projections[name].target for name in names]
-    n_q, n_r = len(bundles), units.n_ranges
-    nnz = rows.target.size
-    column_synapse, column_entry = np.empty(nnz, np.uint32), np.empty(nnz, np.int32)
-    piece_low, piece_slot, piece_n, column_base, arrived_base = np.zeros((5, n_q, n_r), dtype=np.int64)
-    ptrs: list[np.ndarray] = []
-    n_ptr = n_arrived = 0
-    for q, matrix in enumerate(matrices):
-        pieces = pieces_of(network, units, network.projections[names[q]])
-        entries = matrix.start.shape[1] - 1
-        for r in range(n_r):
-            piece_low[q, r], piece_slot[q, r] = pieces.lo[r], pieces.slot0[r]
-            piece_n[q, r] = pieces.hi[r] - pieces.lo[r]
-            slot = int(pieces.slot0[r])
-            ptr, synapse, entry = wire.transpose(matrix, r, slot, slot + int(piece_n[q, r]))
-            at = slice(int(rows.base[q, r]), int(rows.base[q, r]) + synapse.size)
-            column_synapse[at], column_entry[at] = synapse, entry
-            column_base[q, r], arrived_base[q, r] = n_ptr, n_arrived
-            ptrs.append(ptr)
-            n_ptr += ptr.size
-            n_arrived += entries
-    sizes = _ints(units.size[name] for name in targets)
-    n_post = int(sizes.sum())
-    rule, constant, plus, minus = _rule_tables(network, names, dt_ms)
-    return Plastic(
-        rows=rows,
-        source_level=_ints(units.level[b.source] for b in bundles),
-        target_pop=_ints(units.names.index(name) for name in targets),
-        piece_low=piece_low,
-        piece_slot=piece_slot,
-        piece_n=piece_n,
-        column_base=column_base,
-        column_ptr=np.concatenate([np.zeros(0, np.int64), *ptrs]),
-        column_synapse=column_synapse,
-        column_entry=column_entry,
-        arrived_step=np.full(n_arrived, -1, dtype=np.int64),
-        arrived_trace=np.zeros(n_arrived),
-        arrived_base=arrived_base,
-        post_step=np.full(n_post, -1, dtype=np.int64),
-        post_trace=np.zeros(n_post),
-        post_base=np.cumsum(sizes) - sizes,
-        rule=rule,
-        constant=constant,
-        decay_plus=plus,
-        decay_minus=minus,
-    )
-
-
-def _rule_tables(
-    network: Network, names: list[str], dt_ms: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    rule = np.zeros((len(names), 4), dtype=np.int64)
-    constant = np.zeros((len(names), rule_columns.N_CONSTANTS))
-    plus, minus = np.zeros((2, len(names), _DECAY_TABLE))
-    codes = {
-        "additive": rule_columns.ADDITIVE,
-        "multiplicative": rule_columns.MULTIPLICATIVE,
-        "power": rule_columns.POWER,
-        "power_law": rule_columns.POWER_LAW,
-    }
-    for q, name in enumerate(names):
-        stdp, norm = network.projections[name].plasticity, network.projections[name].normalisation
-        if isinstance(stdp, STDP):
-            nearest = int(stdp.pairing == "nearest")
-            rule[q, :3] = 1, codes[stdp.dependence], nearest
-            rates = dt_ms / stdp.tau_plus_ms, dt_ms / stdp.tau_minus_ms
-            constant[q, : rule_columns.TOTAL] = (
-                stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
-            )  # fmt: skip
-            constant[q, rule_columns.RATE_PLUS :] = rates
-            plus[q], minus[q] = (np.exp(-np.arange(_DECAY_TABLE) * rate) for rate in rates)
-        if norm is not None:
-            where = f"projections.{name}.normalisation.every_ms"
-            rule[q, rule_columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
-            constant[q, rule_columns.TOTAL] = norm.total
-    return rule, constant, plus, minus
 
 
 def _ints(items: Iterable[int]) -> np.ndarray:

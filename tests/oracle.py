@@ -17,6 +17,7 @@ from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
 from snnsim.kernels import sources as so
+from snnsim.kernels import stdp
 from snnsim.kernels.layout import (
     CellParameters,
     Cells,
@@ -195,12 +196,6 @@ def _entry_number(rows: Any, b: int, r: int, row: int, delay: int) -> int:
     return at + row * n_delays + delay - int(rows.delay_low[b])
 
 
-def _entry(rows: Any, b: int, r: int, row: int, delay: int) -> range:
-    """Synapses of one source with one delay."""
-    at, base = _entry_number(rows, b, r, row, delay), int(rows.base[b, r])
-    return range(base + int(rows.start[at]), base + int(rows.start[at + 1]))
-
-
 # --- plasticity
 
 
@@ -212,28 +207,28 @@ def decayed(trace: float, table: Array, rate: float, steps: int) -> float:
 
 def depressed(w: float, trace: float, dependence: int, constant: Array) -> float:
     c = [float(x) for x in constant]
-    low, high = c[pl.W_MIN], c[pl.W_MAX]
+    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
     width = high - low
     size = {
-        pl.ADDITIVE: lambda: width,
-        pl.MULTIPLICATIVE: lambda: w - low,
-        pl.POWER: lambda: width * (max(w - low, 0.0) / width) ** c[pl.MU_MINUS],
-        pl.POWER_LAW: lambda: w,
+        stdp.ADDITIVE: lambda: width,
+        stdp.MULTIPLICATIVE: lambda: w - low,
+        stdp.POWER: lambda: width * (max(w - low, 0.0) / width) ** c[stdp.MU_MINUS],
+        stdp.POWER_LAW: lambda: w,
     }[dependence]()
-    return min(max(w - c[pl.A_MINUS] * size * trace, low), high)
+    return min(max(w - c[stdp.A_MINUS] * size * trace, low), high)
 
 
 def potentiated(w: float, trace: float, dependence: int, constant: Array) -> float:
     c = [float(x) for x in constant]
-    low, high = c[pl.W_MIN], c[pl.W_MAX]
+    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
     width = high - low
     size = {
-        pl.ADDITIVE: lambda: width,
-        pl.MULTIPLICATIVE: lambda: high - w,
-        pl.POWER: lambda: width * (max(high - w, 0.0) / width) ** c[pl.MU_PLUS],
-        pl.POWER_LAW: lambda: c[pl.W_0] ** (1.0 - c[pl.MU_PLUS]) * w ** c[pl.MU_PLUS],
+        stdp.ADDITIVE: lambda: width,
+        stdp.MULTIPLICATIVE: lambda: high - w,
+        stdp.POWER: lambda: width * (max(high - w, 0.0) / width) ** c[stdp.MU_PLUS],
+        stdp.POWER_LAW: lambda: c[stdp.W_0] ** (1.0 - c[stdp.MU_PLUS]) * w ** c[stdp.MU_PLUS],
     }[dependence]()
-    return min(max(w + c[pl.A_PLUS] * size * trace, low), high)
+    return min(max(w + c[stdp.A_PLUS] * size * trace, low), high)
 
 
 def first_at_least(ids: Array, low: int, high: int, unit: int) -> int:
@@ -253,53 +248,171 @@ def arrivals(
     rows = plastic.rows
     at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
     for q in range(len(rows.first_unit)):
+        if level < 0:
+            fade(plastic, q, r)
         first, n_rows = int(rows.first_unit[q]), int(rows.n_rows[q])
+        shortest, longest = int(rows.delay_low[q]), int(rows.delay_high[q])
         home = int(plastic.source_level[q])
         lists = range(home * layout.n_ranges, (home + 1) * layout.n_ranges)
-        for delay in range(int(rows.delay_low[q]), int(rows.delay_high[q]) + 1):
+        found = []
+        for delay in range(shortest, longest + 1):
             due = delay > 0 if level < 0 else delay == 0 and home == level
-            if due and t >= delay:
-                for unit in _fired(layout, spikes, t - delay, lists):
-                    if first <= unit < first + n_rows:
-                        arrive_at_row(buffer, plastic, q, r, unit - first, delay, t, at, learning)
+            fired = _fired(layout, spikes, t - delay, lists) if due and t >= delay else []
+            n_delays = longest - shortest + 1
+            found += [(u - first) * n_delays + delay - shortest for u in fired if first <= u < first + n_rows]
+        for k in range(0, len(found) + 1, pl.WAITING):
+            part = found[k : k + pl.WAITING]
+            plastic.waiting[r, : len(part)] = part
+            arrive_waiting(buffer, plastic, q, r, len(part), t, at, learning)
 
 
-def arrive_at_row(
-    buffer: Array,
-    plastic: Plastic,
-    q: int,
-    r: int,
-    row: int,
-    delay: int,
-    t: int,
-    at: int,
-    learning: bool,
+def arrive_waiting(
+    buffer: Array, plastic: Plastic, q: int, r: int, waiting: int, t: int, at: int, learning: bool
 ) -> None:
-    rows = plastic.rows
     learns, dependence, nearest, _ = (int(x) for x in plastic.rule[q])
-    post = int(plastic.post_base[q] + plastic.piece_low[q, r] - plastic.piece_slot[q, r])
-    synapses = _entry(rows, q, r, row, delay)
-    for s in synapses:
-        slot = int(rows.target[s])
-        if learning and learns:
-            y = _trace(plastic, q, "post", post + slot, t)
-            rows.weight[s] = depressed(float(rows.weight[s]), y, dependence, plastic.constant[q])
-        buffer[at + slot] += rows.weight[s]
-    if synapses and learns:
-        n_delays = int(rows.delay_high[q] - rows.delay_low[q] + 1)
-        entry = int(plastic.arrived_base[q, r]) + row * n_delays + delay - int(rows.delay_low[q])
-        x = 0.0 if nearest else _trace(plastic, q, "arrived", entry, t)
-        plastic.arrived_trace[entry] = x + 1.0
-        plastic.arrived_step[entry] = t
+    targets = _targets(plastic, q, r)
+    slot = at + int(plastic.piece_slot[q, r])
+    arrived = buffer[slot : slot + len(targets)]
+    for entry in plastic.waiting[r, :waiting].tolist():
+        row = _plastic_entry(plastic, q, r, entry)
+        weight, target = plastic.rows.weight[row], plastic.rows.target[row]
+        if not len(target):
+            continue
+        e = _arrived(plastic, q, r, entry)
+        if learns:
+            _catch_up_entry(plastic, q, r, entry)
+        if learns and learning:
+            depress(arrived, weight, target, plastic.post_trace[targets], dependence, plastic.constant[q])
+        else:
+            add(arrived, weight, target)
+        if learns:
+            x = 0.0 if nearest else _pre_trace(plastic, q, e, t)
+            plastic.arrived[e] = t, x + 1.0
 
 
-def _trace(plastic: Plastic, q: int, which: str, i: int, t: int) -> float:
-    """A trace as it has decayed until step t."""
-    before = plastic.arrived_trace if which == "arrived" else plastic.post_trace
-    since = plastic.arrived_step if which == "arrived" else plastic.post_step
-    table = plastic.decay_plus if which == "arrived" else plastic.decay_minus
-    rate = plastic.constant[q, pl.RATE_PLUS if which == "arrived" else pl.RATE_MINUS]
-    return decayed(float(before[i]), table[q], float(rate), t - int(since[i]))
+def _targets(plastic: Plastic, q: int, r: int) -> Array:
+    """The places of the targets of one projection in one range in post_trace, noted and total."""
+    return np.arange(plastic.piece_n[q, r]) + plastic.post_base[q] + plastic.piece_low[q, r]
+
+
+def _plastic_entry(plastic: Plastic, q: int, r: int, entry: int) -> slice:
+    """Synapses of one source with one delay."""
+    ends = (_arrived(plastic, q, r, e) for e in (entry, entry + 1))
+    return slice(*(int(plastic.rows.base[q, r]) + int(plastic.rows.start[k]) for k in ends))
+
+
+def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    """Place of an entry in start and arrived."""
+    return int(plastic.rows.table[q]) + entry * plastic.piece_n.shape[1] + r
+
+
+def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
+    rate = float(plastic.constant[q, stdp.RATE_PLUS])
+    return decayed(
+        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], rate, t - int(plastic.arrived[e, pl.STEP])
+    )
+
+
+def add(arrived: Array, weight: Array, target: Array) -> None:
+    for s in range(len(target)):
+        arrived[target[s]] += weight[s]
+
+
+def depress(
+    arrived: Array, weight: Array, target: Array, y: Array, dependence: int, constant: Array
+) -> None:
+    for s in range(len(target)):
+        weight[s] = depressed(float(weight[s]), float(y[target[s]]), dependence, constant)
+        arrived[target[s]] += weight[s]
+
+
+def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
+    row, e = _plastic_entry(plastic, q, r, entry), _arrived(plastic, q, r, entry)
+    step, last = int(plastic.arrived[e, pl.STEP]), int(plastic.last_noted[q, r])
+    if row.start == row.stop or step < 0 or last < max(step, int(plastic.caught_up[q, r])):
+        return
+    targets = _targets(plastic, q, r)
+    ends = int(targets[0]), int(targets[-1]) + 1
+    catch_up(
+        plastic.rows.weight, plastic.rows.target, row.start, row.stop, plastic.noted, *ends,
+        plastic.found[r], plastic.n_found[r], step, int(plastic.caught_up[q, r]), last,
+        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
+    )  # fmt: skip
+
+
+def catch_up(
+    weight: Array, target: Array, low: int, high: int, noted: Array, post: int, end: int, found: Array,
+    n_found: Array, arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array, rule: Array,
+    constant: Array,
+) -> None:  # fmt: skip
+    since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
+    law = trace, decay, int(rule[stdp.DEPENDENCE]), constant
+    if high - low > stdp.FEW:
+        row, to = weight[low:high], target[low:high]
+        catch_up_many(row, to, noted, post, end, found, n_found, since, lag, False, *law)
+    else:
+        for s in range(low, high):
+            catch_up_one(weight, s, noted, post + int(target[s]), since, lag, *law)
+
+
+def catch_up_many(
+    weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
+    since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int, constant: Array,
+) -> None:  # fmt: skip
+    """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
+    for s in range(len(target)):
+        catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
+    for first in range(0, len(target), stdp.PIECE):
+        left = list(range(first, min(first + stdp.PIECE, len(target))))
+        for depth in range(stdp.NOTED):
+            read = [s for s in left if noted[depth, post + int(target[s])] >= since]
+            for k in range(len(left)):
+                found[depth, sum(1 for s in read if s < left[k])] = left[k] - first
+            n_found[depth], left = len(read), read
+            if not read:
+                break
+
+
+def catch_up_one(
+    weight: Array, s: int, noted: Array, i: int, since: int, lag: int, trace: float, decay: Array,
+    dependence: int, constant: Array,
+) -> None:  # fmt: skip
+    for note in reversed(noted[:, i].tolist()):
+        if note >= since:
+            x = decayed(trace, decay, float(constant[stdp.RATE_PLUS]), note + lag)
+            weight[s] = potentiated(float(weight[s]), x, dependence, constant)
+
+
+def catch_up_all(plastic: Plastic, q: int, r: int, t: int) -> None:
+    rows = plastic.rows
+    if plastic.last_noted[q, r] >= plastic.caught_up[q, r]:
+        for entry in range(int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))):
+            _catch_up_entry(plastic, q, r, entry)
+        plastic.noted[:, _targets(plastic, q, r)] = 0
+    plastic.caught_up[q, r] = t
+
+
+def weights_now(out: Array, plastic: Plastic, q: int, position: Array, entry: Array) -> None:
+    rows = plastic.rows
+    for k in range(len(position)):
+        r = sum(1 for last in rows.base[q, 1:-1] if last <= position[k])
+        e = _arrived(plastic, q, r, int(entry[k]))
+        arrived = int(plastic.arrived[e, pl.STEP])
+        notes = plastic.noted[:, _targets(plastic, q, r)[rows.target[position[k]]]]
+        since = max(arrived, int(plastic.caught_up[q, r]))
+        out[k] = rows.weight[position[k]]
+        for note in reversed(notes[notes > 0].tolist()):
+            step = note - 1 + int(plastic.caught_up[q, r])
+            if arrived >= 0 and step >= since:
+                x = _pre_trace(plastic, q, e, step)
+                dependence = int(plastic.rule[q, stdp.DEPENDENCE])
+                out[k] = potentiated(float(out[k]), x, dependence, plastic.constant[q])
+
+
+def fade(plastic: Plastic, q: int, r: int) -> None:
+    for i in _targets(plastic, q, r) if plastic.rule[q, stdp.LEARNS] else ():
+        y = float(plastic.post_trace[i]) * float(plastic.constant[q, stdp.FACTOR_MINUS])
+        plastic.post_trace[i] = y if y > 1e-200 else 0.0
 
 
 def post_spikes(
@@ -308,45 +421,36 @@ def post_spikes(
     part = level * layout.n_ranges + r
     for q in range(len(plastic.rows.first_unit)):
         first = int(layout.pop_first[plastic.target_pop[q]] + plastic.piece_low[q, r])
-        for unit in _fired(layout, spikes, t, range(part, part + 1)):
-            if not plastic.rule[q, pl.LEARNS] or not first <= unit < first + plastic.piece_n[q, r]:
-                continue
-            if learning:
-                potentiate_column(plastic, q, r, unit - first, t)
-            i = int(plastic.post_base[q] + plastic.piece_low[q, r]) + unit - first
-            y = 0.0 if plastic.rule[q, pl.NEAREST] else _trace(plastic, q, "post", i, t)
-            plastic.post_trace[i] = y + 1.0
-            plastic.post_step[i] = t
+        fired = _fired(layout, spikes, t, range(part, part + 1))
+        learns, nearest = plastic.rule[q, stdp.LEARNS], plastic.rule[q, stdp.NEAREST]
+        mine = [u for u in fired if learns and first <= u < first + plastic.piece_n[q, r]]
+        for i in _targets(plastic, q, r)[[u - first for u in mine]] if mine else ():
+            plastic.post_trace[i] = 1.0 if nearest else float(plastic.post_trace[i]) + 1.0
+        if mine and learning:
+            post = int(plastic.post_base[q] + plastic.piece_low[q, r]) - first
+            note(plastic, q, r, post, np.array(mine, np.int32), t)
 
 
-def _column(plastic: Plastic, q: int, r: int, column: int) -> range:
-    """Places in column_synapse of the synapses onto one target."""
-    base, ptr = int(plastic.rows.base[q, r]), int(plastic.column_base[q, r]) + column
-    return range(base + int(plastic.column_ptr[ptr]), base + int(plastic.column_ptr[ptr + 1]))
+def note(plastic: Plastic, q: int, r: int, post: int, ids: Array, t: int) -> None:
+    if t - plastic.caught_up[q, r] + 1 >= 2**16 or (plastic.noted[-1, post + ids] > 0).any():
+        catch_up_all(plastic, q, r, t)
+    plastic.noted[1:, post + ids] = plastic.noted[:-1, post + ids].copy()
+    plastic.noted[0, post + ids] = t - plastic.caught_up[q, r] + 1
+    plastic.last_noted[q, r] = t
 
 
-def potentiate_column(plastic: Plastic, q: int, r: int, column: int, t: int) -> None:
-    weight = plastic.rows.weight
-    for c in _column(plastic, q, r, column):
-        entry = int(plastic.arrived_base[q, r]) + int(plastic.column_entry[c])
-        if plastic.arrived_trace[entry] > 0:
-            x = _trace(plastic, q, "arrived", entry, t)
-            s = int(plastic.rows.base[q, r]) + int(plastic.column_synapse[c])
-            dependence = int(plastic.rule[q, pl.DEPENDENCE])
-            weight[s] = potentiated(float(weight[s]), x, dependence, plastic.constant[q])
-
-
-def normalise(plastic: Plastic, q: int, r: int) -> None:
-    weight, base = plastic.rows.weight, int(plastic.rows.base[q, r])
-    for column in range(int(plastic.piece_n[q, r])):
-        synapses = [base + int(plastic.column_synapse[c]) for c in _column(plastic, q, r, column)]
+def normalise(plastic: Plastic, q: int, r: int, t: int) -> None:
+    catch_up_all(plastic, q, r, t)
+    mine = slice(int(plastic.rows.base[q, r]), int(plastic.rows.base[q, r + 1]))
+    weight, target = plastic.rows.weight[mine], plastic.rows.target[mine]
+    for column, i in enumerate(_targets(plastic, q, r)):
+        synapses = np.flatnonzero(target == column)
         total = 0.0
         for s in synapses:
             total += float(weight[s])
-        if total != 0.0:
-            factor = float(plastic.constant[q, pl.TOTAL]) / total
-            for s in synapses:
-                weight[s] = float(weight[s]) * factor
+        plastic.total[i] = float(plastic.constant[q, stdp.TOTAL]) / total if total != 0.0 else 1.0
+        for s in synapses:
+            weight[s] = float(weight[s]) * float(plastic.total[i])
 
 
 # --- sources
@@ -363,10 +467,38 @@ def emit(ids: Array, found: int, sources: Sources, p: int, first_unit: int, low:
         return found
     if sources.code[p] == so.DELTA and offset > 0:
         return found
+    if sources.code[p] == so.RARE:
+        return emit_rare(ids, found, sources, p, first_unit, low, n, subkey(sources.key[p], t))
     for k in range(low, low + n):
         ids[found] = first_unit + k - low
         found += _fires(sources, p, k, m, offset, t)
     return found
+
+
+def emit_rare(
+    ids: Array, found: int, sources: Sources, p: int, first_unit: int, low: int, n: int, key: Integer
+) -> int:
+    base = int(sources.gap_base[p])
+    cut = [int(c) for c in sources.gap_cut[base : base + so.GAPS]]
+    for k in rare_sources(cut, key, low + n):
+        if k // so.GAPS >= low // so.GAPS:
+            ids[found] = first_unit + k - low
+            found += k >= low
+    return found
+
+
+def rare_sources(cut: list[int], key: Integer, n: int) -> list[int]:
+    """Which of the sources 0 to n - 1 fire, when those of one step have the key."""
+    fired = []
+    for first in range(0, n, so.GAPS):
+        k, counter = first, first // so.GAPS * (so.GAPS + 1)
+        while k < first + so.GAPS:
+            k += sum(c <= subkey(key, counter) >> 11 for c in cut)
+            counter += 1
+            if k < first + so.GAPS:
+                fired.append(k)
+            k += 1
+    return [k for k in fired if k < n]
 
 
 def _fires(sources: Sources, p: int, k: int, m: int, offset: int, t: int) -> bool:
@@ -502,9 +634,9 @@ def _receive_earlier(
         earlier = max(0, t - int(static.longest)), t
         deliver(spikes.buffer, queue, layout, spikes, static, r, *earlier, 0, n_lists, t, last)
     for q in range(len(plastic.rule)):
-        every = plastic.rule[q, pl.NORMALISE_EVERY]
+        every = plastic.rule[q, stdp.NORMALISE_EVERY]
         if learning and every > 0 and t % every == 0:
-            normalise(plastic, q, r)
+            normalise(plastic, q, r, t)
     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
 
 

@@ -226,14 +226,3 @@ def rows(
     start = [[sum(map(len, entries[:e])) for e in range(len(entries) + 1)] for entries in table]
     flat = [synapse for entries in table for entry in entries for synapse in entry]
     return start, [slot for slot, _ in flat], [weight for _, weight in flat]
-
-
-def columns(
-    start: list[int], target: list[int], slot_lo: int, slot_hi: int
-) -> tuple[list[int], list[int], list[int]]:
-    """col_ptr, col_synapse and col_entry of one range."""
-    entry_of = [e for e in range(len(start) - 1) for _ in range(start[e + 1] - start[e])]
-    lists = [[at for at, t in enumerate(target) if t == slot] for slot in range(slot_lo, slot_hi)]
-    pointer = [sum(map(len, lists[:c])) for c in range(len(lists) + 1)]
-    synapse = [at for column in lists for at in column]
-    return pointer, synapse, [entry_of[at] for at in synapse]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import oracle
 
-from snnsim.inputs import poisson_cdf
+from snnsim.inputs import gap_cuts, poisson_cdf
 from snnsim.kernels import neurons as n
 from snnsim.network import Network
 from snnsim.plasticity import STDP
@@ -102,19 +102,21 @@ class _Synapses:
             self.by_source[source, delay].append(s)
             self.by_target[target].append(s)
         self.x = [(0, 0.0)] * len(self.source)
-        self.y = [(0, 0.0)] * sim.network.populations[projection.target].n
+        self.y = [0.0] * sim.network.populations[projection.target].n
         if isinstance(projection.plasticity, STDP):
-            taus = projection.plasticity.tau_plus_ms, projection.plasticity.tau_minus_ms
-            self.rates = [sim.dt_ms / tau for tau in taus]
-            self.tables = [np.exp(-np.arange(4096) * rate) for rate in self.rates]
+            self.rate = sim.dt_ms / projection.plasticity.tau_plus_ms
+            self.table = np.exp(-np.arange(4096) * self.rate)
+            self.factor = float(np.exp(-sim.dt_ms / projection.plasticity.tau_minus_ms))
+            self.all_pairs = projection.plasticity.pairing == "all"
 
-    def trace(self, which: int, at: tuple[int, float], t: int) -> float:
-        return oracle.decayed(at[1], self.tables[which], self.rates[which], t - at[0])
+    def pre_trace(self, s: int, t: int) -> float:
+        step, x = self.x[s]
+        return oracle.decayed(x, self.table, self.rate, t - step)
 
-    def raised(self, which: int, at: tuple[int, float], t: int) -> tuple[int, float]:
-        rule = self.p.plasticity
-        all_pairs = isinstance(rule, STDP) and rule.pairing == "all"
-        return t, (self.trace(which, at, t) if all_pairs else 0.0) + 1.0
+    def fade(self) -> None:
+        """Postsynaptic traces decay step by step."""
+        if self.p.plasticity is not None:
+            self.y = [y * self.factor for y in self.y]
 
     def constants(self) -> tuple[int, np.ndarray]:
         r = self.p.plasticity
@@ -126,9 +128,9 @@ class _Synapses:
         """A presynaptic spike at synapse s; the weight that it delivers."""
         if self.p.plasticity is not None:
             if learning:
-                y = self.trace(1, self.y[self.target[s]], t)
+                y = self.y[self.target[s]]
                 self.weight[s] = oracle.depressed(float(self.weight[s]), y, *self.constants())
-            self.x[s] = self.raised(0, self.x[s], t)
+            self.x[s] = t, (self.pre_trace(s, t) if self.all_pairs else 0.0) + 1.0
         return self.weight[s]
 
     def post(self, k: int, t: int, learning: bool) -> None:
@@ -136,10 +138,10 @@ class _Synapses:
         if self.p.plasticity is None:
             return
         for s in self.by_target[k] if learning else []:
-            x = self.trace(0, self.x[s], t)
+            x = self.pre_trace(s, t)
             if self.x[s][1] > 0:
                 self.weight[s] = oracle.potentiated(float(self.weight[s]), x, *self.constants())
-        self.y[k] = self.raised(1, self.y[k], t)
+        self.y[k] = (self.y[k] if self.all_pairs else 0.0) + 1.0
 
     def normalise(self) -> None:
         norm = self.p.normalisation
@@ -160,7 +162,7 @@ def run_network(sim: Simulator, n_steps: int) -> Result:
     naive.take_samples()
     result = naive.result
     result.pre_trace = {name: [x for _, x in s.x] for name, s in naive.synapses.items()}
-    result.post_trace = {name: [y for _, y in s.y] for name, s in naive.synapses.items()}
+    result.post_trace = {name: list(s.y) for name, s in naive.synapses.items()}
     return result
 
 
@@ -179,6 +181,8 @@ class _Naive:
         for s in self.synapses.values() if learning else ():
             if s.p.normalisation is not None and t % _steps(s.p.normalisation.every_ms, self.sim) == 0:
                 s.normalise()
+        for s in self.synapses.values():
+            s.fade()
         self.fired[t] = {}
         self.plastic_arrivals(t, learning, -1)
         for level in range(self.units.n_levels):
@@ -254,6 +258,8 @@ def source_spikes(sim: Simulator, name: str, t: int) -> list[int]:
             return []
         rate = realise(stimulus.rate_hz, stimulus.n, sim.seed, f"stimuli.{name}.rate_hz")
         probability = rate * (sim.dt_ms / 1000.0)
+        if np.ptp(probability) == 0 and probability[0] <= 0.1:
+            return oracle.rare_sources([int(c) for c in gap_cuts(float(probability[0]))], key, stimulus.n)
         return [k for k in range(stimulus.n) if oracle.uniform01(key, k) < probability[k]]
     if isinstance(stimulus, SpikeTrains):
         return sorted(

@@ -193,23 +193,6 @@ def test_one_weight_and_one_delay_serve_all_pairs() -> None:
     assert listed(matrix, pieces) == [(i, 2, i, 2.5) for i in range(3)]
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 300), st.integers(0, 2**32), st.data())
-def test_columns_equal_twin(n_source: int, n_target: int, number: int, key: int, data: Any) -> None:
-    pieces = cut(n_target, 2)
-    given_plan = plan_arguments(5, n_target, key, number=number, delay_ms=DELAYS[2])
-    matrix = build([(given_plan, pieces)], n_source, 1, 4)
-    slot_lo = data.draw(st.integers(0, 30))
-    slot_hi = slot_lo + data.draw(st.integers(0, 30))
-    for r in range(2):
-        target = matrix.target[matrix.base[r] : matrix.base[r + 1]]
-        found = kernel.transpose(matrix, r, slot_lo, slot_hi)
-        expected = oracle.columns(matrix.start[r].tolist(), target.tolist(), slot_lo, slot_hi)
-        for one, other in zip(found, expected, strict=True):
-            assert one.tolist() == other
-        assert [a.dtype for a in found] == [np.int64, np.uint32, np.int32]
-
-
 # --- independence of the partition
 
 

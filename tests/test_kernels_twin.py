@@ -18,7 +18,7 @@ from oracle_network import run_network
 from strategies import networks, weights_to_record
 
 from snnsim.connectivity import Arrays
-from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
+from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources, stdp
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
@@ -29,7 +29,7 @@ from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
-MODULES = (random, neurons, delivery, plasticity, sources, engine)
+MODULES = (random, neurons, delivery, stdp, plasticity, sources, engine)
 FLOATS = (np.float64, np.float32)
 SEED = 2**62 + 1
 SIZES = (0, 1, 2, 31, neurons.CHUNK - 1, neurons.CHUNK, neurons.CHUNK + 1, 700)
@@ -201,8 +201,8 @@ def test_add_queued(waiting: int, dtype: Any) -> None:
 def test_weight_steps(
     w: float, trace: float, sizes: tuple[float, ...], bounds: tuple[float, float], w_0: float
 ) -> None:
-    constant = np.zeros(plasticity.N_CONSTANTS)
-    constant[: plasticity.TOTAL] = (*sizes[:2], *bounds, *sizes[2:], w_0)
+    constant = np.zeros(stdp.N_CONSTANTS)
+    constant[: stdp.TOTAL] = (*sizes[:2], *bounds, *sizes[2:], w_0)
     for dependence in range(4):
         for name in ("depressed", "potentiated"):
             after = assert_twins(name, w, trace, dependence, constant)
@@ -214,7 +214,7 @@ def test_decayed(trace: float, rate: float, steps: int) -> None:
     table = np.exp(-np.arange(4096) * rate)
     assert_twins("decayed", trace, table, rate, steps)
     exact = trace * np.exp(-rate * steps)
-    assert plasticity.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)
+    assert stdp.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)
 
 
 @given(st.lists(st.integers(0, 50), max_size=30, unique=True), st.integers(-1, 51), st.data())
@@ -229,16 +229,8 @@ def test_first_at_least(ids: list[int], unit: int, data: st.DataObject) -> None:
 
 def copies(program: Program) -> Program:
     """The same program with state of its own."""
-    plastic = program.plastic._replace(rows=copy.deepcopy(program.plastic.rows))
-    plastic = plastic._replace(
-        **{
-            k: getattr(plastic, k).copy()
-            for k in ("arrived_step", "arrived_trace", "post_step", "post_trace")
-        }
-    )
-    return dataclasses.replace(
-        program, cells=copy.deepcopy(program.cells), spikes=copy.deepcopy(program.spikes), plastic=plastic
-    )
+    changed = {name: copy.deepcopy(getattr(program, name)) for name in ("cells", "spikes", "plastic")}
+    return dataclasses.replace(program, **changed)
 
 
 def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learning: bool) -> int:
@@ -274,8 +266,11 @@ def test_engine_is_its_twin(network: Network, n_ranges: int, seed: int) -> None:
             assert advance(oracle, other, b, t, end, learning) == end
             for x, y in zip(arrays_in(a), arrays_in(b), strict=True):
                 assert x.tobytes() == y.tobytes()
-            for name, value in mine.state().items():
-                assert value.tobytes() == other.state()[name].tobytes(), name
+            for x, y in zip(arrays_in(mine.plastic), arrays_in(other.plastic), strict=True):
+                assert x.tobytes() == y.tobytes()
+            if rng.integers(0, 2):  # else what postsynaptic spikes do to weights is left undone
+                for name, value in mine.state().items():
+                    assert value.tobytes() == other.state()[name].tobytes(), name
             t = end
         check_parts(sim, t, rng)
 
@@ -310,14 +305,7 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
                 "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, work, r, g, 0, t, True
             )
         for q in range(len(plastic.rule)):
-            assert_twins("normalise", plastic, q, r)
-            for column in range(int(plastic.piece_n[q, r])):
-                assert_twins("potentiate_column", plastic, q, r, column, t)
-            row = int(rng.integers(plastic.rows.n_rows[q]))
-            delay = int(rng.integers(plastic.rows.delay_low[q], plastic.rows.delay_high[q] + 1))
-            width = int(layout.range_size[r]) * layout.n_channels
-            slot = int(layout.buffer_base[r]) + t % layout.block * width
-            assert_twins("arrive_at_row", buffer, plastic, q, r, row, delay, t, slot, True)
+            check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
     ids = np.zeros(p.units.n_units, np.int32)
     for s in range(len(p.sources.code)):
@@ -326,6 +314,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for step in (0, t, t + 1):
             assert_twins("emit", ids, 0, p.sources, s, 3, low, n - low, step)
             assert_twins("emit_events", ids, 0, p.sources, s, 3, low, n - low, step)
+            if p.sources.code[s] == sources.RARE:
+                assert_twins("emit_rare", ids, 0, p.sources, s, 3, low, n - low, np.uint64(SEED + step))
     dtype = p.cells.potential.dtype
     for d in range(len(p.drives.poisson_pop)):
         size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
@@ -338,6 +328,30 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         low = int(rng.integers(size))
         drive, p_v0 = rng.normal(size=(2, size - low)).astype(dtype)
         assert_twins("current_input", drive, p.drives, c, low, t, p_v0)
+
+
+def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Generator) -> None:
+    """The kernels of one plastic projection in one range."""
+    p, layout, plastic = sim.program, sim.program.layout, sim.program.plastic
+    rows, n = plastic.rows, int(plastic.piece_n[q, r])
+    assert_twins("fade", plastic, q, r)
+    assert_twins("normalise", plastic, q, r, t)
+    assert_twins("catch_up_all", plastic, q, r, t)
+    entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
+    plastic.waiting[r, :5] = rng.integers(0, entries, 5)
+    slot = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
+    for learning in (True, False):
+        assert_twins("arrive_waiting", p.spikes.buffer, plastic, q, r, 5, t, slot, learning)
+    if n > 0:
+        ids = np.flatnonzero(rng.integers(0, 2, n)).astype(np.int32)
+        post = int(plastic.post_base[q] + plastic.piece_low[q, r])
+        for later in (t, t + 2**16):
+            assert_twins("note", plastic, q, r, post, ids, later)
+    low, high = int(rows.base[q, r]), int(rows.base[q, r + 1])
+    table = rows.start[rows.table[q] :][: (entries + 1) * layout.n_ranges].reshape(-1, layout.n_ranges)
+    entry = np.repeat(np.arange(entries), np.diff(table[:, r].astype(np.int64)))
+    now = np.zeros(high - low, rows.weight.dtype)
+    assert_twins("weights_now", now, plastic, q, np.arange(low, high), entry)
 
 
 # --- the whole engine against a naive simulation
@@ -509,4 +523,4 @@ def check_traces(sim: Simulator, name: str, pre: list[float], post: list[float])
     for s in range(len(pre)):
         r = next(r for r in range(units.n_ranges) if table.target[s] < units.piece(target, r)[1])
         entry = int(table.source[s]) * n_delays + int(table.delay[s] - rows.delay_low[q])
-        assert plastic.arrived_trace[plastic.arrived_base[q, r] + entry] == pre[s]
+        assert plastic.arrived[rows.table[q] + entry * units.n_ranges + r, plasticity.TRACE] == pre[s]

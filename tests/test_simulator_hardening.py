@@ -147,7 +147,7 @@ def test_an_inhibitory_projection_that_starts_at_zero() -> None:
         with Simulator(
             busy(n=4, populations={"a": Population(n=4, neuron=cell)}, projections={"p": one})
         ) as sim:
-            assert (sim.program.plastic.rows.target >= 4).all()  # slots of the second channel
+            assert (sim.program.plastic.piece_slot >= 4).all()  # slots of the second channel
 
 
 # --- torn steps and threads

@@ -1,0 +1,172 @@
+"""The rule of pair STDP, on the weights of one row.
+
+Equations and the rule for ties: snn/plasticity.py.  Who calls these, and when: kernels/plasticity.py.
+Twin: tests/oracle.py.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+LEARNS, DEPENDENCE, NEAREST, NORMALISE_EVERY = 0, 1, 2, 3  # columns of Plastic.rule
+A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
+RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
+N_CONSTANTS = 10
+ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
+NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
+PIECE = 256  # synapses that catch up together
+FEW = 4  # synapses that rather do so one by one
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def decayed(trace, table, rate, steps):
+    """trace * exp(-steps * rate), from a table of the exponential as far as it goes."""
+    if steps < table.size:
+        return trace * table[steps]
+    return trace * math.exp(-steps * rate)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def depressed(w, trace, dependence, constant):
+    """The weight after a presynaptic arrival that meets the postsynaptic trace.
+
+    Normalisation, or rounding to float32, may have left w outside its bounds: no power of such a distance.
+    """
+    w_min, w_max = constant[W_MIN], constant[W_MAX]
+    if dependence == ADDITIVE:
+        size = w_max - w_min
+    elif dependence == POWER_LAW:
+        size = w
+    elif dependence == MULTIPLICATIVE:
+        size = w - w_min
+    else:
+        size = (w_max - w_min) * (max(w - w_min, 0.0) / (w_max - w_min)) ** constant[MU_MINUS]
+    return min(max(w - constant[A_MINUS] * size * trace, w_min), w_max)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def potentiated(w, trace, dependence, constant):
+    """The weight after a postsynaptic spike that meets the presynaptic trace."""
+    w_min, w_max = constant[W_MIN], constant[W_MAX]
+    if dependence == ADDITIVE:
+        size = w_max - w_min
+    elif dependence == POWER_LAW:
+        size = constant[W_0] ** (1.0 - constant[MU_PLUS]) * w ** constant[MU_PLUS]
+    elif dependence == MULTIPLICATIVE:
+        size = w_max - w
+    else:
+        size = (w_max - w_min) * (max(w_max - w, 0.0) / (w_max - w_min)) ** constant[MU_PLUS]
+    return min(max(w + constant[A_PLUS] * size * trace, w_min), w_max)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def add(arrived, weight, target):
+    """Add weights to what arrives; arrived F[n] changed, weight F[m], target uint16[m]."""
+    for s in range(target.size):
+        arrived[target[s]] += weight[s]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def depress(arrived, weight, target, y, dependence, constant):
+    """Depress weights by the traces y, float64[n], of their targets, and add them as `add` does.
+
+    All dependences but the power are linear in the weight: offset + slope w.
+    """
+    if dependence == POWER:
+        for s in range(target.size):
+            weight[s] = depressed(np.float64(weight[s]), y[target[s]], POWER, constant)
+            arrived[target[s]] += weight[s]
+        return
+    w_min, w_max, a_minus = constant[W_MIN], constant[W_MAX], constant[A_MINUS]
+    offset = w_max - w_min if dependence == ADDITIVE else (0.0 if dependence == POWER_LAW else -w_min)
+    slope = 0.0 if dependence == ADDITIVE else 1.0
+    for s in range(target.size):
+        w = np.float64(weight[s])
+        weight[s] = min(max(w - a_minus * (offset + slope * w) * y[target[s]], w_min), w_max)
+        arrived[target[s]] += weight[s]
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+def catch_up(
+    weight, target, low, high, noted, post, end, found, n_found,
+    arrived, caught_up, last_noted, trace, decay, rule, constant,
+):  # fmt: skip
+    """Potentiate the synapses low <= s < high of one source by the spikes noted since its last arrival.
+
+    weight          F[nnz]  changed
+    target          uint16[nnz]
+    noted           uint16[NOTED, n_post], of which the targets have the columns post to end
+    found, n_found  working memory
+    arrived, trace  step of the last arrival, and the trace just after it
+    caught_up       step before which the weights hold all notes; notes count from it
+    last_noted      step of the latest note
+    """
+    since, lag = np.uint16(max(arrived - caught_up, 0) + 1), caught_up - 1 - arrived
+    dependence = rule[DEPENDENCE]
+    if high - low <= FEW:
+        for s in range(low, high):
+            catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
+    else:
+        catch_up_many(
+            weight[low:high], target[low:high], noted, post, end, found, n_found,
+            since, lag, last_noted - arrived < decay.size, trace, decay, dependence, constant,
+        )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def catch_up_many(
+    weight, target, noted, post, end, found, n_found,
+    since, lag, tabulated, trace, decay, dependence, constant,
+):  # fmt: skip
+    """Potentiate the synapses of a row, F[m] and uint16[m], by the spikes noted since; see catch_up.
+
+    tabulated  whether `decay` reaches as far as the latest of them
+    Finds for a piece of the row the synapses with at least one such spike, among these those with at least
+    two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
+    """
+    linear = dependence in (ADDITIVE, MULTIPLICATIVE)
+    w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
+    offset = w_max - w_min if dependence == ADDITIVE else w_max
+    slope = 0.0 if dependence == ADDITIVE else -1.0
+    for first in range(0, target.size, PIECE):
+        w, to = weight[first : first + PIECE], target[first : first + PIECE]
+        some, note, size = found[0], noted[0, post:end], np.uint64(0)
+        for s in range(to.size):
+            some[size] = s
+            size += np.uint64(note[to[s]] >= since)
+        n_found[0] = size
+        n = 1
+        while size > 0 and n < NOTED:
+            before, some, note, size = some[: np.int64(size)], found[n], noted[n, post:end], np.uint64(0)
+            for k in range(before.size):
+                some[size] = before[k]
+                size += np.uint64(note[to[before[k]]] >= since)
+            n_found[n] = size
+            n += 1
+        while n > 0:
+            n -= 1
+            some, note = found[n, : n_found[n]], noted[n, post:end]
+            if linear and tabulated:
+                for k in range(some.size):
+                    s = some[k]
+                    x = trace * decay[np.uint64(np.int64(note[to[s]]) + lag)]
+                    old = np.float64(w[s])
+                    w[s] = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
+            else:
+                for k in range(some.size):
+                    s = some[k]
+                    x = decayed(trace, decay, constant[RATE_PLUS], np.int64(note[to[s]]) + lag)
+                    w[s] = potentiated(np.float64(w[s]), x, dependence, constant)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+def catch_up_one(weight, s, noted, i, since, lag, trace, decay, dependence, constant):
+    """Potentiate synapse s, onto target i, by the spikes noted since; see catch_up."""
+    n = 0
+    while n < NOTED and noted[n, i] >= since:
+        n += 1
+    while n > 0:
+        n -= 1
+        x = decayed(trace, decay, constant[RATE_PLUS], np.int64(noted[n, i]) + lag)
+        weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)

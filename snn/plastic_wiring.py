@@ -1,0 +1,145 @@
+"""Plastic projections: from the network to the rows, traces and rules that kernels/plasticity.py reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from snnsim.errors import ConfigError
+from snnsim.grid import to_steps
+from snnsim.kernels import connectivity as wire
+from snnsim.kernels import stdp as columns
+from snnsim.kernels.layout import Plastic, PlasticRows
+from snnsim.kernels.plasticity import WAITING
+from snnsim.network import Network
+from snnsim.plasticity import STDP
+from snnsim.units import Units
+from snnsim.wiring import pieces_of, plan_of
+
+_DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
+
+
+def build_plastic(
+    network: Network,
+    units: Units,
+    delays: dict[str, tuple[int, int]],
+    dt_ms: float,
+    seed: int,
+    dtype: np.dtype,
+    run: wire.Run,
+) -> Plastic:
+    """All projections whose weights change, as at step 0."""
+    names = [name for name, projection in network.projections.items() if projection.plastic]
+    projections = [network.projections[name] for name in names]
+    rows = build_rows(network, units, {name: delays[name] for name in names}, dt_ms, seed, dtype, run)
+    pieces = [pieces_of(network, units, p) for p in projections]
+    n_q, n_r = len(names), units.n_ranges
+    sizes = _ints(units.size[p.target] for p in projections)
+    n_post = int(sizes.sum())
+    rule, constant, decay = _rule_tables(network, names, dt_ms)
+    return Plastic(
+        rows=rows,
+        source_level=_ints(units.level[p.source] for p in projections),
+        target_pop=_ints(units.names.index(p.target) for p in projections),
+        piece_low=_table(n_q, n_r, [p.lo for p in pieces]),
+        piece_slot=_table(n_q, n_r, [p.slot0 for p in pieces]),
+        piece_n=_table(n_q, n_r, [p.hi - p.lo for p in pieces]),
+        arrived=np.tile([-1.0, 0.0], (rows.start.size, 1)),
+        post_trace=np.zeros(n_post),
+        post_base=np.cumsum(sizes) - sizes,
+        noted=np.zeros((columns.NOTED, n_post), dtype=np.uint16),
+        last_noted=np.full((n_q, n_r), -1, dtype=np.int64),
+        caught_up=np.zeros((n_q, n_r), dtype=np.int64),
+        rule=rule,
+        constant=constant,
+        decay_plus=decay,
+        total=np.zeros(n_post),
+        waiting=np.zeros((n_r, WAITING), dtype=np.int64),
+        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint8),
+        n_found=np.zeros((n_r, columns.NOTED + 8), dtype=np.int64),
+    )
+
+
+def build_rows(
+    network: Network,
+    units: Units,
+    delays: dict[str, tuple[int, int]],
+    dt_ms: float,
+    seed: int,
+    dtype: np.dtype,
+    run: wire.Run,
+) -> PlasticRows:
+    """The synapses of the projections named in `delays`, in two passes: count, then fill."""
+    n_r, sources = units.n_ranges, [network.projections[name].source for name in delays]
+    n_rows = _ints(units.size[source] for source in sources)
+    low, high = _ints(d for d, _ in delays.values()), _ints(d for _, d in delays.values())
+    size = n_r * (n_rows * (high - low + 1) + 1)
+    table = np.cumsum(size) - size
+    start = np.zeros(int(size.sum()), dtype=np.uint32)
+    matrices, jobs = [], []
+    for q, name in enumerate(delays):
+        matrix = wire.new_matrix(n_r, 0, int(low[q]), int(high[q] - low[q] + 1), dtype)
+        matrix = matrix._replace(start=start[table[q] : table[q] + size[q]].reshape(n_r, -1))
+        plan = plan_of(network, units, name, matrix, dt_ms, seed)
+        pieces = pieces_of(network, units, network.projections[name])
+        pieces = pieces._replace(slot0=np.zeros_like(pieces.lo))
+        wire.count_projection(matrix, pieces, plan, run)
+        matrices.append(wire.prefix(matrix))
+        jobs.append((pieces, plan))
+        if int(np.diff(matrix.base).max()) >= 2**32:
+            raise ConfigError(
+                "too many synapses for one range",
+                where=f"projections.{name}",
+                got=int(np.diff(matrix.base).max()),
+                expected="fewer than 2**32",
+            )
+    ends = np.cumsum([0, *(int(m.base[-1]) for m in matrices)])
+    target, weight = np.empty(int(ends[-1]), np.uint16), np.empty(int(ends[-1]), dtype)
+    for q, (pieces, plan) in enumerate(jobs):
+        mine = slice(int(ends[q]), int(ends[q + 1]))
+        matrix = matrices[q]._replace(target=target[mine], weight=weight[mine])
+        wire.fill_projection(matrix, pieces, plan, run)
+    for q, matrix in enumerate(matrices):
+        start[table[q] : table[q] + size[q]] = matrix.start.T.ravel()
+    base = _table(len(jobs), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
+    first_unit = _ints(units.first[source] for source in sources)
+    return PlasticRows(first_unit, n_rows, low, high, table, base, start, target, weight)
+
+
+def _rule_tables(
+    network: Network, names: list[str], dt_ms: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rule = np.zeros((len(names), 4), dtype=np.int64)
+    constant = np.zeros((len(names), columns.N_CONSTANTS))
+    decay = np.zeros((len(names), _DECAY_TABLE))
+    codes = {
+        "additive": columns.ADDITIVE,
+        "multiplicative": columns.MULTIPLICATIVE,
+        "power": columns.POWER,
+        "power_law": columns.POWER_LAW,
+    }
+    for q, name in enumerate(names):
+        stdp, norm = network.projections[name].plasticity, network.projections[name].normalisation
+        if isinstance(stdp, STDP):
+            nearest = int(stdp.pairing == "nearest")
+            rule[q, :3] = 1, codes[stdp.dependence], nearest
+            rate = dt_ms / stdp.tau_plus_ms
+            constant[q, : columns.TOTAL] = (
+                stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
+            )  # fmt: skip
+            constant[q, columns.RATE_PLUS :] = rate, np.exp(-dt_ms / stdp.tau_minus_ms)
+            decay[q] = np.exp(-np.arange(_DECAY_TABLE) * rate)
+        if norm is not None:
+            where = f"projections.{name}.normalisation.every_ms"
+            rule[q, columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
+            constant[q, columns.TOTAL] = norm.total
+    return rule, constant, decay
+
+
+def _ints(items: Iterable[int]) -> np.ndarray:
+    return np.array(list(items), dtype=np.int64)
+
+
+def _table(n_rows: int, n_columns: int, rows: list[np.ndarray]) -> np.ndarray:
+    return np.array(rows, dtype=np.int64).reshape(n_rows, n_columns)
