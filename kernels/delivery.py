@@ -44,12 +44,13 @@ def deliver(
                 unit = spikes.ids[slot, k]
                 b = np.int64(static.bundle[unit])
                 while b >= 0:
+                    row = unit - rows.first_unit[b]
                     low = max(arrive_low - step, rows.delay_low[b])
-                    high = min(arrive_high - step, rows.delay_high[b])
+                    high = min(arrive_high - step, np.int64(rows.reach[rows.reach_base[b] + row]))
                     if low <= high:
                         n_delays = rows.delay_high[b] - rows.delay_low[b] + 1
                         queue.bundle[waiting] = b
-                        queue.entry[waiting] = (unit - rows.first_unit[b]) * n_delays + low - rows.delay_low[b]
+                        queue.entry[waiting] = row * n_delays + low - rows.delay_low[b]
                         queue.n_delays[waiting] = high - low + 1
                         queue.arrival[waiting] = step + low - block_start
                         queue.shift[waiting] = (step % layout.group) << layout.slot_bits
