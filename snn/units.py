@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnsim.connectivity import expected_synapses
 from snnsim.errors import ConfigError
 from snnsim.kernels.layout import Layout
 from snnsim.network import Network
 
 _SLOTS = 2**16  # of a range: they are stored in 16 bits
 _RANGES = 4  # enough for a few threads; each range costs one look-up a spike
-_SYNAPSES = 2000.0  # incoming synapses that take as long as the neuron itself, at a few spikes a second
 _RANGE_LEAST = 1024  # units below which a range is not worth its barrier
 
 
@@ -87,11 +85,9 @@ def number_units(
     if n_ranges == 0:
         by_size = min(_RANGES, (total - n_sources + n_sources // 4) // _RANGE_LEAST)
         n_ranges = max(1, by_size, -(-(total - n_sources) // most))
-        while _largest_range(_cuts(size, level, first, n_levels, n_ranges, dict.fromkeys(size, 1.0))) > most:
+        while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > most:
             n_ranges += 1
-    cuts = _cuts(size, level, first, n_levels, n_ranges, _work(network, size))
-    if _largest_range(cuts) > most:  # room comes first
-        cuts = _cuts(size, level, first, n_levels, n_ranges, dict.fromkeys(size, 1.0))
+    cuts = _cuts(size, level, first, n_levels, n_ranges)
     if _largest_range(cuts) > most:
         raise ConfigError(
             "too few ranges for so many neurons",
@@ -102,31 +98,16 @@ def number_units(
     return Units(names, first, size, level, n_sources, total, n_levels, n_ranges, n_channels, cuts)
 
 
-def _work(network: Network, size: dict[str, int]) -> dict[str, float]:
-    """Expected work of one unit of each population, in neurons without synapses."""
-    work = dict.fromkeys(size, 1.0)
-    for p in network.projections.values():
-        n = expected_synapses(p.rule, size[p.source], size[p.target], p.source == p.target)
-        work[p.target] += n / size[p.target] / _SYNAPSES
-    return work
-
-
 def _cuts(
-    size: dict[str, int],
-    level: dict[str, int],
-    first: dict[str, int],
-    n_levels: int,
-    n_ranges: int,
-    work: dict[str, float],
+    size: dict[str, int], level: dict[str, int], first: dict[str, int], n_levels: int, n_ranges: int
 ) -> np.ndarray:
-    """int64[n_levels, n_ranges + 1]: where each list begins, and where the level ends; equal work in all."""
+    """int64[n_levels, n_ranges + 1]: where each list begins, and where the level ends."""
     cuts = np.zeros((n_levels, n_ranges + 1), dtype=np.int64)
     for k in range(n_levels):
         members = [name for name in size if level[name] == k]
-        edges = np.array([0, *np.cumsum([size[name] for name in members])])
-        done = np.array([0.0, *np.cumsum([size[name] * work[name] for name in members])])
         low = min((first[name] for name in members), default=0)
-        cuts[k] = low + np.floor(np.interp(np.linspace(0.0, done[-1], n_ranges + 1), done, edges) + 0.5)
+        n = sum(size[name] for name in members)
+        cuts[k] = low + np.arange(n_ranges + 1) * n // n_ranges
     return cuts
 
 
