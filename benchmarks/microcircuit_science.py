@@ -6,9 +6,10 @@
 Simulates examples/microcircuit.py once a seed, with another network and other input each time, and compares
 rates, CV of intervals and correlations of single cells (microcircuit_statistics.py defines them) between our
 seeds and, where files of peers/nest_microcircuit_spikes.py are given, with NEST.  A statistic of a population
-passes when its mean Kolmogorov-Smirnov distance to NEST is at most twice that among our seeds.  The spikes of
-finished seeds stay in --work and are not simulated again.  Results and a figure go to benchmarks/results/;
-another scale than 1 stands in their names.  Exit code 1: something did not pass.
+passes when its mean Kolmogorov-Smirnov distance to NEST is at most twice that among our seeds; z says by how
+many standard errors the means over seeds differ.  The spikes of finished seeds stay in --work and are not
+simulated again.  Results and a figure go to benchmarks/results/; another scale than 1 stands in their names.
+Exit code 1: something did not pass.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def evaluate(ours: list[Any], theirs: list[Any]) -> dict[str, Any]:
         }  # fmt: skip
         if theirs:
             entry["reference"] = stats.summarise(theirs, name)
-            entry["z"] = {s: stats.z_score(mine[s], entry["reference"][s]) for s in stats.STATISTICS}
+            entry["z"] = {s: stats.z_score(mine[s], entry["reference"][s]) for s in stats.SUMMARISED}
         populations[name] = entry
     return populations
 
@@ -152,29 +153,30 @@ def verdict(populations: dict[str, Any]) -> bool | None:
 
 
 def show(populations: dict[str, Any], with_reference: bool) -> None:
-    """The table for people: means, and for each statistic the distance among seeds, to NEST, and ratio."""
-    print(f"\n{'':5}{'rate (Hz)':>16}{'published':>10}{'NEST':>8}{'z':>6}", end="")
-    print(f"{'CV':>7}{'NEST':>7}{'CC e-4':>8}{'NEST':>7}    KS among seeds / to NEST / ratio: rates, CV, CC")
+    """Two tables for people: means over seeds (ours, NEST's, z), and mean KS distances."""
+    print(f"\n{'means':7}{'published Hz':>12}", *(f"{s + ': ours, sd, NEST, z':>34}" for s in stats.SUMMARISED))
     for name, entry in populations.items():
-        mine, theirs = entry["snnsim"], entry.get("reference", {})
-        own, other = ({s: part.get(s, {}).get("mean") for s in stats.STATISTICS} for part in (mine, theirs))
-        print(f"{name:5}{_number(own['rates'], 3):>8} ± {_number(mine['rates']['sd'], 3):5}", end="")
-        print(f"{entry['published']['rate_hz']:10.3f}{_number(other['rates'], 3):>8}", end="")
-        print(f"{_number(entry.get('z', {}).get('rates'), 1):>6}", end="")
-        print(f"{_number(own['cv'], 3):>7}{_number(other['cv'], 3):>7}", end="")
-        print(f"{_number(own['cc'], 2, 1e4):>8}{_number(other['cc'], 2, 1e4):>7}  ", end="")
+        line = f"{name:7}{entry['published']['rate_hz']:12.3f}"
+        for s in stats.SUMMARISED:
+            mine, theirs = entry["snnsim"][s], entry.get("reference", {}).get(s, {})
+            cells = [_number(value, 4) for value in (mine["mean"], mine["sd"], theirs.get("mean"))]
+            line += f" {cells[0]:>11}{cells[1]:>8}{cells[2]:>9}{_number(entry.get('z', {}).get(s), 1):>6}"
+        print(line)
+    print(f"\n{'KS':7}", *(f"{s + ': among seeds, to NEST, ratio':>34}" for s in stats.STATISTICS))
+    for name, entry in populations.items():
+        line = f"{name:7}"
         for s in stats.STATISTICS:
             ks = entry["ks"][s]
-            means = [_number((ks.get(key) or {}).get("mean"), 3) for key in ("among_seeds", "to_reference")]
-            print(f"  {means[0]} / {means[1]} / {_number(ks.get('ratio'), 2)}", end="")
-        print()
+            means = [(ks.get(key) or {}).get("mean") for key in ("among_seeds", "to_reference")]
+            line += f" {_number(means[0], 3):>16}{_number(means[1], 3):>10}{_number(ks.get('ratio'), 2):>8}"
+        print(line)
     if with_reference:
         passed = {True: "passed", False: "FAILED", None: "undecided"}[verdict(populations)]
         print(f"distance to NEST at most {stats.RATIO_LIMIT:g} times that among seeds: {passed}")
 
 
-def _number(value: float | None, decimals: int, factor: float = 1.0) -> str:
-    return "-" if value is None or math.isnan(value) else f"{factor * value:.{decimals}f}"
+def _number(value: float | None, decimals: int) -> str:
+    return "-" if value is None or math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def storable(value: Any) -> Any:

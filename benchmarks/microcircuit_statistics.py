@@ -5,7 +5,9 @@ The recipe is that of the reference data of INM-6/microcircuit-PD14-model: of ea
     cv     coefficient of variation of the intervals of every cell with at least 3 spikes
     cc     Pearson correlation of spike counts in bins of 2 ms, of all pairs of 250 cells drawn from all;
            pairs with a silent cell have none
-and two realisations are compared by the Kolmogorov-Smirnov distance of their distributions.
+and two realisations are compared by the Kolmogorov-Smirnov distance of their distributions.  Beside them, one
+number a population, since distributions of single cells and pairs hardly show it:
+    synchrony  variance over mean of the spike count of the whole population in bins of 2 ms
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnsim.metrics import cv_isi, pairwise_correlation, rates_hz, spike_counts
+from snnsim.metrics import cv_isi, fano_factor, pairwise_correlation, rates_hz, spike_counts
 
 Floats = NDArray[np.float64]
 Realisation = Mapping[str, Mapping[str, Floats]]
 """A distribution for each statistic of each population: realisation["L4E"]["cv"]."""
 
 STATISTICS = ("rates", "cv", "cc")
+SUMMARISED = (*STATISTICS, "synchrony")
 MIN_ISIS, BIN_MS, SAMPLE, SAMPLE_SEED = 2, 2.0, 250, 12345
 CV_BIN = 0.05
 RATIO_LIMIT = 2.0
@@ -34,10 +37,10 @@ RATIO_LIMIT = 2.0
 def describe(
     steps: np.ndarray, ids: np.ndarray, n: int, dt_ms: float, t0_ms: float, t1_ms: float
 ) -> dict[str, Floats]:
-    """The three distributions of one population in [t0, t1).
+    """The statistics of one population in [t0, t1).
 
     steps int[S], ids int[S]   its spikes; step s is at s * dt
-    rates float64[n] in Hz, cv float64[cells with MIN_ISIS intervals], cc float64[pairs]
+    rates float64[n] in Hz, cv float64[cells with MIN_ISIS intervals], cc float64[pairs], synchrony float64[1]
     """
     times = steps * dt_ms
     edge = 1e-3 * dt_ms  # products of steps and dt are rounded
@@ -47,10 +50,12 @@ def describe(
     own = np.isin(ids, drawn)
     rank = np.searchsorted(drawn, ids[own])
     counts = spike_counts(times[own], rank, drawn.size, BIN_MS, t0_ms, t1_ms)
+    together = spike_counts(times, np.zeros_like(ids), 1, BIN_MS, t0_ms, t1_ms)
     return {
         "rates": rates_hz(ids, n, t1_ms - t0_ms),
         "cv": cv_isi(times, ids, min_isis=MIN_ISIS).cv,
         "cc": pairwise_correlation(counts, sample=None),
+        "synchrony": fano_factor(together),
     }
 
 
@@ -113,7 +118,7 @@ def _spread(values: Floats) -> dict[str, Any] | None:
 def summarise(realisations: Sequence[Realisation], name: str) -> dict[str, Any]:
     """Means of one population in each realisation, and of those their mean and standard deviation."""
     found: dict[str, Any] = {}
-    for statistic in STATISTICS:
+    for statistic in SUMMARISED:
         means = [_mean(realisation[name][statistic]) for realisation in realisations]
         found[statistic] = {"mean": _mean(means), "sd": _sd(means), "values": means}
     pooled = np.concatenate([realisation[name]["cv"] for realisation in realisations])

@@ -60,6 +60,13 @@ def test_correlations_of_known_trains():
     np.testing.assert_allclose(np.sort(found), [-p / (1 - p), -p / (1 - p), 1.0], atol=1e-12)
 
 
+def test_synchrony_of_known_trains():
+    # 10 of 500 bins hold a spike of each of two cells.
+    shared = 2.0 * np.arange(500)[::50] + 0.5
+    p = 10 / 500
+    np.testing.assert_allclose(described([shared, shared], n=3)["synchrony"], [2 * (1 - p)])
+
+
 def test_correlations_are_of_250_cells_drawn_from_all():
     rng = np.random.default_rng(2)
     steps, ids = np.sort(rng.integers(0, 10_000, 6000)), rng.integers(0, 150, 6000)
@@ -78,7 +85,7 @@ def test_the_peak_of_the_cv():
 
 def made_up(shift, seed):
     rng = np.random.default_rng(seed)
-    return {"A": {name: rng.normal(shift, 1.0, 400) for name in stats.STATISTICS}}
+    return {"A": {name: rng.normal(shift, 1.0, 400) for name in stats.SUMMARISED}}
 
 
 def test_a_reference_that_is_the_same_passes_and_another_does_not():
