@@ -154,13 +154,14 @@ def verdict(populations: dict[str, Any]) -> bool | None:
 
 def show(populations: dict[str, Any], with_reference: bool) -> None:
     """Two tables for people: means over seeds (ours, NEST's, z), and mean KS distances."""
-    print(f"\n{'means':7}{'published Hz':>12}", *(f"{s + ': ours, sd, NEST, z':>34}" for s in stats.SUMMARISED))
+    titles = (f"{s + ': ours, sd, NEST, z':>34}" for s in stats.SUMMARISED)
+    print(f"\n{'means':7}{'published Hz':>12}", *titles)
     for name, entry in populations.items():
         line = f"{name:7}{entry['published']['rate_hz']:12.3f}"
         for s in stats.SUMMARISED:
             mine, theirs = entry["snnsim"][s], entry.get("reference", {}).get(s, {})
-            cells = [_number(value, 4) for value in (mine["mean"], mine["sd"], theirs.get("mean"))]
-            line += f" {cells[0]:>11}{cells[1]:>8}{cells[2]:>9}{_number(entry.get('z', {}).get(s), 1):>6}"
+            cells = [_number(value, 5) for value in (mine["mean"], mine["sd"], theirs.get("mean"))]
+            line += f" {cells[0]:>10}{cells[1]:>9}{cells[2]:>9}{_number(entry.get('z', {}).get(s), 1):>6}"
         print(line)
     print(f"\n{'KS':7}", *(f"{s + ': among seeds, to NEST, ratio':>34}" for s in stats.STATISTICS))
     for name, entry in populations.items():
