@@ -35,7 +35,7 @@ def deliver(
     if rows.first_unit.size == 0:
         return
     block_start = arrive_low - arrive_low % layout.block
-    waiting = 0
+    waiting = np.int64(0)
     for step in range(step_low, step_high):
         slot = step % spikes.n_fired.shape[0]
         for part in range(list_low, list_high):
@@ -57,7 +57,7 @@ def deliver(
                         waiting += 1
                         if waiting == QUEUE:
                             add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads)
-                            waiting = 0
+                            waiting = np.int64(0)
                     b = static.following[b]
     add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads)
 

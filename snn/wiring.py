@@ -226,6 +226,7 @@ def build_rows(
     for k, matrix in enumerate(matrices):
         mine = reach[reach_base[k] : reach_base[k + 1]]
         wire.longest_delays(mine, matrix.start, matrix.d_lo, matrix.n_delays)
+    base = np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64)
     return Rows(
         first_unit=_ints(units.first[b.source] for b in bundles),
         n_rows=_ints(n_rows),
@@ -234,7 +235,7 @@ def build_rows(
         reach_base=reach_base[:-1],
         reach=reach,
         table=table[:-1],
-        base=np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r),
+        base=base.reshape(-1, n_r),
         start=start,
         synapse=synapse,
     )
