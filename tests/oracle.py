@@ -2,8 +2,9 @@
 
 Each has the name and the arguments of its kernel and changes the same arrays, but for the working memory of a
 thread (Scratch, Queue), which a twin has no use for.  They take one element at a time, search by looking at
-everything, and do the same arithmetic in the same order, so that results are equal bit for bit.  NumPy computes float32 with a Python float in float32 where Numba takes float64: where
-that matters the conversion is written out.
+everything, and do the same arithmetic in the same order, so that results are equal bit for bit.  NumPy
+computes float32 with a Python float in float32 where Numba takes float64: where that matters the conversion
+is written out.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ def at(parameter: Any, k: int) -> Any:
 
 def update(
     potential: Array, carry: Array, refractory: Array, exc: Array, inh: Array | None, arrived_exc: Array,
-    arrived_inh: Array | None, spiked: Array, p_leak: Any, drive: Any, p_v_exc: Any, p_c_exc: Any, p_v_inh: Any,
-    p_c_inh: Any, threshold: Any,
+    arrived_inh: Array | None, spiked: Array, p_leak: Any, drive: Any, p_v_exc: Any, p_c_exc: Any,
+    p_v_inh: Any, p_c_inh: Any, threshold: Any,
 ) -> int:  # fmt: skip
     channels = [(exc, arrived_exc, p_v_exc, p_c_exc), (inh, arrived_inh, p_v_inh, p_c_inh)]
     for k in range(len(potential)):
@@ -655,8 +656,8 @@ def _receive_earlier(
 
 
 def deliver_within_block(
-    queue: Queue, layout: Layout, spikes: Spikes, static: Static, tid: int, n_threads: int, level: int, t: int,
-    arrive_low: int,
+    queue: Queue, layout: Layout, spikes: Spikes, static: Static, tid: int, n_threads: int, level: int,
+    t: int, arrive_low: int,
 ) -> None:  # fmt: skip
     last = (t // layout.block + 1) * layout.block - 1
     lists = level * layout.n_ranges, (level + 1) * layout.n_ranges
@@ -676,16 +677,15 @@ def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: in
 
 
 def update_list(
-    layout: Layout, cells: Cells, parameters: CellParameters, spikes: Spikes, drives: Drives, scratch: Scratch,
-    r: int, level: int, t: int, learning: bool,
+    layout: Layout, cells: Cells, parameters: CellParameters, spikes: Spikes, drives: Drives,
+    scratch: Scratch, r: int, level: int, t: int, learning: bool,
 ) -> None:  # fmt: skip
     part = level * layout.n_ranges + r
     slot = t % len(spikes.n_fired)
     first = found = int(layout.list_first[part])
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
-        found = update_unequal(
-            spikes.ids[slot], found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
-        )
+        given = layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
+        found = update_unequal(spikes.ids[slot], found, *given)
     spikes.n_fired[slot, part] = found - first
 
 
@@ -694,8 +694,8 @@ def driven(drives: Drives, p: int) -> bool:
 
 
 def poisson_inputs(
-    buffer: Array, layout: Layout, drives: Drives, scratch: Scratch, r: int, p: int, slots: int, n: int, low: int,
-    t: int,
+    buffer: Array, layout: Layout, drives: Drives, scratch: Scratch, r: int, p: int, slots: int, n: int,
+    low: int, t: int,
 ) -> None:  # fmt: skip
     for d in np.flatnonzero(drives.poisson_pop == p):
         first = slots + int(drives.poisson_channel[d]) * int(layout.range_size[r])
@@ -739,7 +739,8 @@ def update_unequal(
         one = parameters.channels[p] == 1
         update(
             v, carry, left, exc, None if one else inh, came[0], None if one else came[1], spiked,
-            value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1], threshold,
+            value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1],
+            threshold,
         )  # fmt: skip
         t_ref = parameters.refractory_steps[column : column + 1]
         again = threshold, value[n.RESET], t_ref, bool(parameters.subtract[p])

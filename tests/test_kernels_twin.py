@@ -19,6 +19,7 @@ from twins import MODULES, arrays_in, assert_twins, duplicate
 
 from snnsim.connectivity import Arrays
 from snnsim.kernels import engine, neurons, plasticity, random, sources, stdp
+from snnsim.kernels.layout import Scratch
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
@@ -246,7 +247,7 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
     """Every kernel that the engine calls, on its own, in the state that a run left behind."""
     p = sim.program
     layout, buffer, spikes, plastic = p.layout, p.spikes.buffer, p.spikes, p.plastic
-    n_lists, m = layout.n_levels * layout.n_ranges, neurons.CHUNK
+    n_lists = layout.n_levels * layout.n_ranges
     recorder = small_recorder(sim, 60)
     work, queue = working_memory(p.cells.potential.dtype)
     n_threads = int(rng.integers(1, 3))
@@ -255,7 +256,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for low in range(t, t + layout.block):
             window = low, (low // layout.block + 1) * layout.block - 1
             steps = max(0, t - p.static.longest), t
-            assert_twins("deliver", buffer, queue, layout, spikes, p.static, *thread, *steps, 0, n_lists, *window)
+            where = (*thread, *steps, 0, n_lists, *window)
+            assert_twins("deliver", buffer, queue, layout, spikes, p.static, *where)
         for level in range(layout.n_levels):
             at = (queue, layout, spikes, p.static, *thread, level, t - 1)
             assert_twins("deliver_within_block", *at, t - 1)
@@ -288,6 +290,12 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for q in range(len(plastic.rule)):
             check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
+    check_inputs(sim, t, rng, work)
+
+
+def check_inputs(sim: Simulator, t: int, rng: np.random.Generator, work: Scratch) -> None:
+    """The kernels of sources and drives."""
+    p, m = sim.program, neurons.CHUNK
     ids = np.zeros(p.units.n_units, np.int32)
     for s in range(len(p.sources.code)):
         n = p.units.size[p.units.names[s]]
@@ -302,7 +310,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
         low = int(rng.integers(size))
         n = min(size - low, m)
-        assert_twins("poisson_input", rng.normal(size=n).astype(dtype), *work[3:], p.drives, d, low, t, working=(1, 2, 3))
+        arrived = rng.normal(size=n).astype(dtype)
+        assert_twins("poisson_input", arrived, *work[3:], p.drives, d, low, t, working=(1, 2, 3))
     for c in range(len(p.drives.current_pop)):
         size = p.units.size[p.units.names[p.drives.current_pop[c]]]
         low = int(rng.integers(size))
