@@ -131,26 +131,24 @@ def poisson_input(arrived, draw, draw_16, count, drives, d, low, t):
         draw[k] = subkey(key, word + k)
     upper = draw_16[low - 4 * word : low - 4 * word + n]
     first = drives.row_base[d] + low
-    if drives.shared[d] != 0:
-        row = drives.row[first]
+    weight = arrived.dtype.type(drives.poisson_weight[d])
+    row = drives.row[first]
+    if drives.shared[d] != 0 and drives.cut_n[row] < np.int64(_TIE):
         base = drives.cut_base[row]
         count_shared(count, upper, fine, low, drives.cut[base : base + drives.cut_n[row]])
+        for k in range(n):
+            arrived[k] += weight * arrived.dtype.type(count[k])
     else:
         for k in range(n):
             row = drives.row[first + k]
             base = drives.cut_base[row]
-            count[k] = count_one(upper[k], fine, low + k, drives.cut[base : base + drives.cut_n[row]])
-    weight = arrived.dtype.type(drives.poisson_weight[d])
-    for k in range(n):
-        arrived[k] += weight * arrived.dtype.type(count[k])
+            one = count_one(upper[k], fine, low + k, drives.cut[base : base + drives.cut_n[row]])
+            arrived[k] += weight * arrived.dtype.type(one)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def count_one(upper, fine, k, cut):
-    """Number of cuts <= u = 2**37 upper + 37 bits of number k of sub-stream `fine`.
-
-    cut  uint64[...]  ascending
-    """
+    """Number of cuts <= u = 2**37 upper + 37 bits of `fine`, number k.   cut  uint64[...]  ascending"""
     u = (np.uint64(upper) << np.uint64(37)) | (subkey(fine, k) >> np.uint64(27))
     left, right = 0, cut.size
     while left < right:
@@ -170,7 +168,7 @@ def upper_bits(cut, j):
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def count_shared(count, upper, fine, low, cut):
-    """count_one for many draws, eight cuts at a time by their upper bits.
+    """count_one for many draws and fewer than 256 cuts, eight cuts at a time by their upper bits.
 
     Where the upper bits of a draw and of a cut are the same (256 and more in `count`), the draw is looked up
     alone.
@@ -183,16 +181,16 @@ def count_shared(count, upper, fine, low, cut):
         if upper_bits(cut, j) > highest:
             break
         add_eight(
-            count, upper, upper_bits(cut, j),
-            upper_bits(cut, j + 1), upper_bits(cut, j + 2), upper_bits(cut, j + 3), upper_bits(cut, j + 4),
-            upper_bits(cut, j + 5), upper_bits(cut, j + 6), upper_bits(cut, j + 7),
+            count, upper,
+            upper_bits(cut, j), upper_bits(cut, j + 1), upper_bits(cut, j + 2), upper_bits(cut, j + 3),
+            upper_bits(cut, j + 4), upper_bits(cut, j + 5), upper_bits(cut, j + 6), upper_bits(cut, j + 7),
         )  # fmt: skip
     largest = np.uint16(0)
     for k in range(upper.size):
         largest = max(largest, count[k])
-    if largest >= min(_TIE, cut.size):
+    if largest >= _TIE:
         for k in range(upper.size):
-            if count[k] >= _TIE or cut.size >= _TIE:
+            if count[k] >= _TIE:
                 count[k] = count_one(upper[k], fine, low + k, cut)
 
 

@@ -1,9 +1,10 @@
 """Plain-Python twins of the kernels in random, neurons, delivery, plasticity, sources and engine.
 
-Each has the name and the arguments of its kernel and changes the same arrays.  They take one element at a
-time, search by looking at everything, and do the same arithmetic in the same order, so that results are
-equal bit for bit.  NumPy computes float32 with a Python float in float32 where Numba takes float64: where
-that matters the conversion is written out.
+Each has the name and the arguments of its kernel and changes the same arrays, but for the working memory of a
+thread (Scratch, Queue), which a twin has no use for.  They take one element at a time, search by looking at
+everything, and do the same arithmetic in the same order, so that results are equal bit for bit.  NumPy
+computes float32 with a Python float in float32 where Numba takes float64: where that matters the conversion
+is written out.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from snnsim.kernels.layout import (
     Plastic,
     Queue,
     Recorder,
+    Rows,
     Scratch,
     Sources,
     Spikes,
@@ -62,47 +64,49 @@ def uniform01(key: Integer, counter: Integer) -> float:
 # --- neurons
 
 
-def receive(current: Array, drive: Array, arrived: Array, p_vc: Array, p_cc: Array) -> None:
-    for k in range(len(current)):
-        total = current[k] + arrived[k]
-        drive[k] = drive[k] + p_vc[k] * total
-        current[k] = p_cc[k] * total
-        arrived[k] = 0
+def at(parameter: Any, k: int) -> Any:
+    return parameter[k] if np.ndim(parameter) else parameter
 
 
-def integrate(
-    potential: Array, carry: Array, refractory: Array, drive: Array, threshold: Array, p_leak: Array
-) -> None:
+def update(
+    potential: Array, carry: Array, refractory: Array, exc: Array, inh: Array | None, arrived_exc: Array,
+    arrived_inh: Array | None, spiked: Array, p_leak: Any, drive: Any, p_v_exc: Any, p_c_exc: Any,
+    p_v_inh: Any, p_c_inh: Any, threshold: Any,
+) -> int:  # fmt: skip
+    channels = [(exc, arrived_exc, p_v_exc, p_c_exc), (inh, arrived_inh, p_v_inh, p_c_inh)]
     for k in range(len(potential)):
-        if refractory[k] > 0:
-            carry[k] = 0
-            continue
-        before = potential[k]
-        change = before * p_leak[k] + (drive[k] + carry[k])
-        potential[k] = before + change
-        carry[k] = 0 if potential[k] >= threshold[k] else change - (potential[k] - before)
-
-
-def fire(
-    potential: Array,
-    refractory: Array,
-    spiked: Array,
-    threshold: Array,
-    reset: Array,
-    refractory_steps: Array,
-    subtract: bool,
-) -> int:
-    for k in range(len(potential)):
+        push = at(drive, k)
+        for current, arrived, p_v, p_c in channels:
+            if current is not None and arrived is not None:
+                total = current[k] + arrived[k]
+                push = push + at(p_v, k) * total
+                current[k] = at(p_c, k) * total
+                arrived[k] = 0
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
+            carry[k] = 0
             continue
         refractory[k] = 0
-        if potential[k] >= threshold[k]:
-            spiked[k] = 1
-            refractory[k] = refractory_steps[k]
-            potential[k] = reset[k] + (potential[k] - threshold[k]) if subtract else reset[k]
+        before = potential[k]
+        change = before * at(p_leak, k) + (push + carry[k])
+        potential[k] = before + change
+        spiked[k] = potential[k] >= at(threshold, k)
+        carry[k] = 0 if spiked[k] else change - (potential[k] - before)
     return int(spiked.sum())
+
+
+def reset(
+    potential: Array, refractory: Array, spiked: Array, threshold: Any, reset_to: Any, refractory_steps: Any,
+    subtract: bool, ids: Array, first_unit: int, found: int,
+) -> int:  # fmt: skip
+    fired = [k for k in range(len(spiked)) if spiked[k]]
+    for k in fired:
+        over = potential[k] - at(threshold, k)
+        potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
+        refractory[k] = at(refractory_steps, k)
+    ids[found : found + len(fired)] = [first_unit + k for k in fired]
+    return found + len(fired)
 
 
 def copy(to: Array, values: Array) -> None:
@@ -120,63 +124,88 @@ def raise_theta(theta: Array, spiked: Array, theta_plus: Array) -> None:
             theta[k] += theta_plus[k]
 
 
-def collect(ids: Array, spiked: Array, first_unit: int, found: int) -> int:
-    for k in range(len(spiked)):
-        if spiked[k]:
-            ids[found] = first_unit + k
-            found += 1
-    return found
-
-
 # --- delivery
 
 
 def deliver(
-    buffer: Array,
-    queue: Queue,
-    layout: Layout,
-    spikes: Spikes,
-    static: Static,
-    r: int,
-    step_low: int,
-    step_high: int,
-    list_low: int,
-    list_high: int,
-    arrive_low: int,
-    arrive_high: int,
-) -> None:
+    buffer: Array, queue: Queue, layout: Layout, spikes: Spikes, static: Static, tid: int, n_threads: int,
+    step_low: int, step_high: int, list_low: int, list_high: int, arrive_low: int, arrive_high: int,
+) -> None:  # fmt: skip
     rows = static.rows
-    width = layout.n_channels * int(layout.range_size[r])
-    waiting = 0
-    for step in range(step_low, step_high):
-        for unit in _fired(layout, spikes, step, range(list_low, list_high)):
-            b = int(static.bundle[unit])
-            while b >= 0:
-                delays = range(int(rows.delay_low[b]), int(rows.delay_high[b]) + 1)
-                due = [delay for delay in delays if arrive_low <= step + delay <= arrive_high]
-                if due:
-                    row = unit - int(rows.first_unit[b])
-                    queue.entry[waiting] = _entry_number(rows, b, r, row, due[0])
-                    queue.n_delays[waiting] = len(due)
-                    queue.base[waiting] = rows.base[b, r]
-                    queue.at[waiting] = int(layout.buffer_base[r]) + (step + due[0]) % layout.block * width
-                    waiting += 1
-                if waiting == len(queue.entry):
-                    add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
-                    waiting = 0
-                b = int(static.following[b])
-    add_queued(buffer, queue, rows.start, rows.target, rows.weight, waiting, width)
+    for r in range(tid, layout.n_ranges, n_threads):
+        for step in range(step_low, step_high):
+            for unit in _fired(layout, spikes, step, range(list_low, list_high)):
+                b = int(static.bundle[unit])
+                while b >= 0:
+                    n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
+                    for d in range(n_delays):
+                        delay = int(rows.delay_low[b]) + d
+                        if arrive_low <= step + delay <= arrive_high:
+                            entry = (unit - int(rows.first_unit[b])) * n_delays + d
+                            _add(buffer, layout, rows, b, r, entry, step + delay, delay)
+                    b = int(static.following[b])
+
+
+def _add(
+    buffer: Array, layout: Layout, rows: Rows, b: int, r: int, entry: int, arrival: int, delay: int
+) -> None:
+    """Add the synapses of one entry in the step `arrival`; their places tell the delay and the slot."""
+    for place, weight in rows.synapse[_synapses(rows, b, r, entry)]:
+        told, slot = divmod(int(place), 2**layout.slot_bits)
+        assert told == delay % layout.group
+        assert slot < layout.n_channels * layout.range_size[r]
+        step_of_block = arrival % layout.block
+        buffer[int(layout.buffer_base[r]) + step_of_block * 2**layout.slot_bits + slot] += weight
+
+
+def _synapses(rows: Rows, b: int, r: int, entry: int) -> slice:
+    """Where the synapses of one entry of a bundle are that lead to range r."""
+    n_entries = int(rows.n_rows[b] * (rows.delay_high[b] - rows.delay_low[b] + 1))
+    table = rows.start[int(rows.table[b]) + r * (n_entries + 1) :]
+    first = int(rows.base[b, r])
+    return slice(first + int(table[entry]), first + int(table[entry + 1]))
+
+
+def add_everywhere(
+    buffer: Array, queue: Queue, layout: Layout, rows: Rows, waiting: int, tid: int, n_threads: int
+) -> None:
+    for r in range(tid, layout.n_ranges, n_threads):
+        _add_waiting(buffer, queue, layout, rows, waiting, r)
+
+
+def _add_waiting(buffer: Array, queue: Queue, layout: Layout, rows: Rows, waiting: int, r: int) -> None:
+    for i in range(waiting):
+        b, entry, arrival = int(queue.bundle[i]), int(queue.entry[i]), int(queue.arrival[i])
+        n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
+        for d in range(int(queue.n_delays[i])):
+            delay = int(rows.delay_low[b]) + (entry + d) % n_delays
+            _add(buffer, layout, rows, b, r, entry + d, arrival + d, delay)
+
+
+def locate(queue: Queue, rows: Rows, waiting: int, r: int) -> None:
+    for i in range(waiting):
+        b, entry, n_delays = int(queue.bundle[i]), int(queue.entry[i]), int(queue.n_delays[i])
+        n_entries = int(rows.n_rows[b] * (rows.delay_high[b] - rows.delay_low[b] + 1))
+        queue.table[i] = int(rows.table[b]) + r * (n_entries + 1) + entry
+        queue.base[i] = rows.base[b, r]
+        queue.low[i] = _synapses(rows, b, r, entry).start
+        queue.high[i] = _synapses(rows, b, r, entry + n_delays - 1).stop
 
 
 def add_queued(
-    buffer: Array, queue: Queue, start: Array, target: Array, weight: Array, waiting: int, stride: int
+    buffer: Array, queue: Queue, layout: Layout, start: Array, synapse: Array, waiting: int, r: int
 ) -> None:
+    """The same by what `locate` has found."""
+    group, slots = int(layout.group), 2**layout.slot_bits
     for i in range(waiting):
         for d in range(int(queue.n_delays[i])):
-            entry = int(queue.entry[i]) + d
-            for s in range(int(start[entry]), int(start[entry + 1])):
-                at = int(queue.base[i]) + s
-                buffer[int(queue.at[i]) + d * stride + int(target[at])] += weight[at]
+            arrival = int(queue.arrival[i]) + d
+            begin, end = (int(queue.base[i]) + int(start[int(queue.table[i]) + d + k]) for k in (0, 1))
+            for place, weight in synapse[begin:end]:
+                told, slot = divmod(int(place), slots)
+                step = int(queue.shift[i]) // slots  # of the spike, modulo group
+                assert (told + step) % group == arrival % group
+                buffer[int(layout.buffer_base[r]) + arrival * slots + slot] += weight
 
 
 def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]:
@@ -187,13 +216,6 @@ def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]
         first = int(layout.list_first[part])
         found += [int(u) for u in spikes.ids[slot, first : first + int(spikes.n_fired[slot, part])]]
     return found
-
-
-def _entry_number(rows: Any, b: int, r: int, row: int, delay: int) -> int:
-    """Entry of one source with one delay, counted through all of rows.start."""
-    n_delays = int(rows.delay_high[b] - rows.delay_low[b] + 1)
-    at = int(rows.table[b]) + r * (int(rows.n_rows[b]) * n_delays + 1)
-    return at + row * n_delays + delay - int(rows.delay_low[b])
 
 
 # --- plasticity
@@ -246,7 +268,7 @@ def arrivals(
     level: int,
 ) -> None:
     rows = plastic.rows
-    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
+    at = int(layout.buffer_base[r]) + t % layout.block * 2**layout.slot_bits
     for q in range(len(rows.first_unit)):
         if level < 0:
             fade(plastic, q, r)
@@ -529,32 +551,44 @@ def emit_events(
 
 
 def poisson_input(
-    arrived: Array, draw: Array, top: Array, count: Array, drives: Drives, d: int, low: int, t: int
+    arrived: Array, draw: Array, draw_16: Array, count: Array, drives: Drives, d: int, low: int, t: int
 ) -> None:
     if not drives.poisson_start[d] <= t < drives.poisson_stop[d]:
         return
     key = subkey(drives.poisson_key[d], t)
-    shared = bool(drives.shared[d])
     weight = arrived.dtype.type(drives.poisson_weight[d])
-    for k in range(len(arrived)):
-        row = int(drives.row[int(drives.row_base[d]) + low + k])
+    for k in range(low, low + len(arrived)):
+        row = int(drives.row[int(drives.row_base[d]) + k])
         base = int(drives.cut_base[row])
         cut = drives.cut[base : base + int(drives.cut_n[row])]
-        draw[k] = subkey(key, low + k)
-        if shared:
-            top[k] = int(draw[k]) >> 32
-        count[k] = count_one(draw[k], cut)
-        arrived[k] = arrived[k] + weight * arrived.dtype.type(count[k])
+        arrived[k - low] += weight * arrived.dtype.type(poisson_count(key, k, cut))
 
 
-def count_one(draw: Any, cut: Array) -> int:
-    return sum(1 for c in cut if int(c) <= int(draw) >> 11)
+def poisson_count(key: Integer, k: int, cut: Array) -> int:
+    """Count of neuron k, when the drive has this key in this step."""
+    word = subkey(key, k // 4)  # four neurons share it
+    return count_one(word >> 16 * (k % 4) & 0xFFFF, subkey(key, 2**62), k, cut)
 
 
-def count_shared(count: Array, draw: Array, top: Array, cut: Array) -> None:
-    for k in range(len(draw)):
-        top[k] = int(draw[k]) >> 32
-        count[k] = count_one(draw[k], cut)
+def count_one(upper: Integer, fine: Integer, k: int, cut: Array) -> int:
+    u = int(upper) * 2**37 + (subkey(fine, k) >> 27)
+    return sum(1 for c in cut if int(c) <= u)
+
+
+def upper_bits(cut: Array, j: int) -> int:
+    return int(cut[j]) // 2**37 if j < len(cut) else 2**16 - 1
+
+
+def count_shared(count: Array, upper: Array, fine: Integer, low: int, cut: Array) -> None:
+    for k in range(len(upper)):
+        count[k] = count_one(upper[k], fine, low + k, cut)
+
+
+def add_eight(count: Array, upper: Array, *eight: Integer) -> None:
+    cuts = [int(c) for c in eight]
+    for k in range(len(upper)):
+        x = int(upper[k])
+        count[k] += sum(c < x for c in cuts) + (256 if x in cuts else 0)
 
 
 def current_input(drive: Array, drives: Drives, c: int, low: int, t: int, p_v0: Array) -> None:
@@ -573,44 +607,31 @@ def current_input(drive: Array, drives: Drives, c: int, low: int, t: int, p_v0: 
 
 
 def advance(
-    tid: int,
-    n_threads: int,
-    sync: Array,
-    begin: int,
-    end: int,
-    learning: bool,
-    layout: Layout,
-    cells: Cells,
-    parameters: CellParameters,
-    spikes: Spikes,
-    static: Static,
-    plastic: Plastic,
-    sources: Sources,
-    drives: Drives,
-    recorder: Recorder,
-    scratch: Scratch,
-    queue: Queue,
-) -> int:
+    tid: int, n_threads: int, sync: Array, begin: int, end: int, learning: bool, layout: Layout, cells: Cells,
+    parameters: CellParameters, spikes: Spikes, static: Static, plastic: Plastic, sources: Sources,
+    drives: Drives, recorder: Recorder, scratch: Scratch, queue: Queue,
+) -> int:  # fmt: skip
     """As one thread: tid = 0, n_threads = 1."""
     ranges, levels = range(layout.n_ranges), range(layout.n_levels)
     written = 0
     for t in range(begin, end):
         for r in ranges:
             sample(recorder, layout, cells, r, begin, t)
-            _receive_earlier(queue, layout, spikes, static, plastic, r, t, learning)
+        _receive_earlier(queue, layout, spikes, static, plastic, t, learning)
+        for r in ranges:
             fire_sources(layout, spikes, sources, r, t)
         for level in levels:
             for r in ranges if level > 0 else ():
                 update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
+            if layout.immediate[level]:
+                deliver_within_block(queue, layout, spikes, static, 0, 1, level, t, t)
             for r in ranges if layout.immediate[level] else ():
-                deliver_within_block(queue, layout, spikes, static, r, level, t, t)
                 arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
-        for r in ranges:
-            for level in levels:
-                if not layout.immediate[level]:
-                    deliver_within_block(queue, layout, spikes, static, r, level, t, t + 1)
-                if level > 0:
-                    post_spikes(layout, spikes, plastic, r, level, t, learning)
+        for level in levels:
+            if not layout.immediate[level]:
+                deliver_within_block(queue, layout, spikes, static, 0, 1, level, t, t + 1)
+            for r in ranges if level > 0 else ():
+                post_spikes(layout, spikes, plastic, r, level, t, learning)
         record(recorder, layout, spikes, t)
         written += int(spikes.n_fired[t % len(spikes.n_fired)].sum())
         if written > len(recorder.spike_step) - spikes.ids.shape[1]:
@@ -619,34 +640,30 @@ def advance(
 
 
 def _receive_earlier(
-    queue: Queue,
-    layout: Layout,
-    spikes: Spikes,
-    static: Static,
-    plastic: Plastic,
-    r: int,
-    t: int,
-    learning: bool,
+    queue: Queue, layout: Layout, spikes: Spikes, static: Static, plastic: Plastic, t: int, learning: bool
 ) -> None:
-    """What spikes of earlier steps bring to range r."""
+    """What spikes of earlier steps bring."""
     n_lists, last = layout.n_levels * layout.n_ranges, t + layout.block - 1
     if t % layout.block == 0:
         earlier = max(0, t - int(static.longest)), t
-        deliver(spikes.buffer, queue, layout, spikes, static, r, *earlier, 0, n_lists, t, last)
-    for q in range(len(plastic.rule)):
-        every = plastic.rule[q, stdp.NORMALISE_EVERY]
-        if learning and every > 0 and t % every == 0:
-            normalise(plastic, q, r, t)
-    arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
+        deliver(spikes.buffer, queue, layout, spikes, static, 0, 1, *earlier, 0, n_lists, t, last)
+    for r in range(layout.n_ranges):
+        for q in range(len(plastic.rule)):
+            every = plastic.rule[q, stdp.NORMALISE_EVERY]
+            if learning and every > 0 and t % every == 0:
+                normalise(plastic, q, r, t)
+        arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
 
 
 def deliver_within_block(
-    queue: Queue, layout: Layout, spikes: Spikes, static: Static, r: int, level: int, t: int, arrive_low: int
-) -> None:
+    queue: Queue, layout: Layout, spikes: Spikes, static: Static, tid: int, n_threads: int, level: int,
+    t: int, arrive_low: int,
+) -> None:  # fmt: skip
     last = (t // layout.block + 1) * layout.block - 1
     lists = level * layout.n_ranges, (level + 1) * layout.n_ranges
     if arrive_low <= last:
-        deliver(spikes.buffer, queue, layout, spikes, static, r, t, t + 1, *lists, arrive_low, last)
+        buffer, steps = spikes.buffer, (t, t + 1)
+        deliver(buffer, queue, layout, spikes, static, tid, n_threads, *steps, *lists, arrive_low, last)
 
 
 def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: int) -> None:
@@ -660,73 +677,77 @@ def fire_sources(layout: Layout, spikes: Spikes, sources: Sources, r: int, t: in
 
 
 def update_list(
-    layout: Layout,
-    cells: Cells,
-    parameters: CellParameters,
-    spikes: Spikes,
-    drives: Drives,
-    scratch: Scratch,
-    r: int,
-    level: int,
-    t: int,
-    learning: bool,
-) -> None:
+    layout: Layout, cells: Cells, parameters: CellParameters, spikes: Spikes, drives: Drives,
+    scratch: Scratch, r: int, level: int, t: int, learning: bool,
+) -> None:  # fmt: skip
     part = level * layout.n_ranges + r
     slot = t % len(spikes.n_fired)
     first = found = int(layout.list_first[part])
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
-        for offset in range(0, int(layout.segment_n[g]), n.CHUNK):
-            m = min(n.CHUNK, int(layout.segment_n[g]) - offset)
-            update_chunk(layout, cells, parameters, spikes.buffer, drives, scratch, r, g, offset, t, learning)
-            unit = int(layout.segment_first[g]) + offset
-            found = collect(spikes.ids[slot], scratch.spiked[:m], unit, found)
+        given = layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
+        found = update_unequal(spikes.ids[slot], found, *given)
     spikes.n_fired[slot, part] = found - first
 
 
-def update_chunk(
-    layout: Layout,
-    cells: Cells,
-    parameters: CellParameters,
-    buffer: Array,
-    drives: Drives,
-    scratch: Scratch,
-    r: int,
-    g: int,
-    offset: int,
-    t: int,
-    learning: bool,
-) -> int:
-    m, p = min(n.CHUNK, int(layout.segment_n[g]) - offset), int(layout.segment_pop[g])
-    drive, threshold, spiked, *random = (part[:m] for part in scratch)
-    unit = int(layout.segment_first[g]) + offset
-    low, a = unit - int(layout.pop_first[p]), unit - layout.n_sources
-    column = int(parameters.column[p]) + (0 if parameters.shared[p] else low)
-    value = parameters.value[:, column : column + m]
-    at = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
-    at += int(layout.segment_local[g]) + offset
-    arrived = [buffer[at + c * int(layout.range_size[r]) :][:m] for c in range(layout.n_channels)]
-    theta = cells.theta[a : a + m]
-    adapts = bool(parameters.adaptive[p])
-    drive[:] = value[n.DRIVE]
-    for c in np.flatnonzero(drives.current_pop == p):
-        current_input(drive, drives, int(c), low, t, value[n.P_V0])
+def driven(drives: Drives, p: int) -> bool:
+    return p in drives.current_pop.tolist()
+
+
+def poisson_inputs(
+    buffer: Array, layout: Layout, drives: Drives, scratch: Scratch, r: int, p: int, slots: int, n: int,
+    low: int, t: int,
+) -> None:  # fmt: skip
     for d in np.flatnonzero(drives.poisson_pop == p):
-        poisson_input(arrived[int(drives.poisson_channel[d])], *random, drives, int(d), low, t)
-    for c in range(int(parameters.channels[p])):
-        receive(cells.current[c, a : a + m], drive, arrived[c], value[n.P_VC + c], value[n.P_CC + c])
-    threshold[:] = value[n.THRESHOLD]
-    if adapts and learning:
-        decay_theta(theta, value[n.P_THETA])
-    if adapts:
-        for k in range(m):
-            threshold[k] += theta[k]
-    here, left = cells.potential[a : a + m], cells.refractory[a : a + m]
-    t_ref = parameters.refractory_steps[column : column + m]
-    integrate(here, cells.carry[a : a + m], left, drive, threshold, value[n.P_LEAK])
-    n_fired = fire(here, left, spiked, threshold, value[n.RESET], t_ref, bool(parameters.subtract[p]))
-    if adapts and learning:
-        raise_theta(theta, spiked, value[n.THETA_PLUS])
-    return n_fired
+        first = slots + int(drives.poisson_channel[d]) * int(layout.range_size[r])
+        random = scratch.draw, scratch.draw_16, scratch.counts
+        poisson_input(buffer[first : first + n], *random, drives, int(d), low, t)
+
+
+def update_equal(
+    ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
+    drives: Drives, scratch: Scratch, r: int, g: int, t: int,
+) -> int:  # fmt: skip
+    """Nothing special: neurons that share all parameters."""
+    return update_unequal(ids, found, layout, cells, parameters, buffer, drives, scratch, r, g, t, False)
+
+
+def update_unequal(
+    ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
+    drives: Drives, scratch: Scratch, r: int, g: int, t: int, learning: bool,
+) -> int:  # fmt: skip
+    """Neuron by neuron, each with a column of parameters of its own."""
+    p, m, size = (int(x) for x in (layout.segment_pop[g], layout.segment_n[g], layout.range_size[r]))
+    unit = int(layout.segment_first[g])
+    low, slots = unit - int(layout.pop_first[p]), int(layout.buffer_base[r] + layout.segment_local[g])
+    slots += t % layout.block * 2**layout.slot_bits
+    poisson_inputs(buffer, layout, drives, scratch, r, p, slots, m, low, t)
+    spiked, adapts = np.zeros(1, np.uint8), bool(parameters.adaptive[p])
+    for k in range(m):
+        column = int(parameters.column[p]) + (0 if parameters.shared[p] else low + k)
+        value, here = parameters.value[:, column : column + 1], slice(unit + k - layout.n_sources, None)
+        v, carry, left, theta = (
+            x[here][:1] for x in (cells.potential, cells.carry, cells.refractory, cells.theta)
+        )
+        drive = value[n.DRIVE].copy()
+        for c in np.flatnonzero(drives.current_pop == p):
+            current_input(drive, drives, int(c), low + k, t, value[n.P_V0])
+        if adapts and learning:
+            decay_theta(theta, value[n.P_THETA])
+        threshold = value[n.THRESHOLD] + theta if adapts else value[n.THRESHOLD]
+        exc, inh = (cells.current[min(c, layout.n_channels - 1), here][:1] for c in (0, 1))
+        came = [buffer[slots + k + c * size :][:1] for c in (0, 1)]
+        one = parameters.channels[p] == 1
+        update(
+            v, carry, left, exc, None if one else inh, came[0], None if one else came[1], spiked,
+            value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1],
+            threshold,
+        )  # fmt: skip
+        t_ref = parameters.refractory_steps[column : column + 1]
+        again = threshold, value[n.RESET], t_ref, bool(parameters.subtract[p])
+        found = reset(v, left, spiked, *again, ids, unit + k, found)
+        if adapts and learning:
+            raise_theta(theta, spiked, value[n.THETA_PLUS])
+    return found
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:

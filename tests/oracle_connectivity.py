@@ -213,16 +213,23 @@ Piece = tuple[int, int, int, int]  # range, lo, hi, slot of the neuron lo
 
 
 def rows(
-    projections: list[tuple[list[Connection], list[Piece]]], n_ranges: int, n_rows: int, d_lo: int, d_hi: int
+    projections: list[tuple[list[Connection], list[Piece]]],
+    n_ranges: int,
+    n_rows: int,
+    d_lo: int,
+    d_hi: int,
+    slot_bits: int = 16,
+    group: int = 1,
 ) -> tuple[list[list[int]], list[int], list[float]]:
-    """start of each range, and target and weight of all ranges one after the other."""
+    """start of each range, and place and weight of all ranges one after the other."""
     n_delays = d_hi - d_lo + 1
     Entries = list[list[tuple[int, float]]]
     table: list[Entries] = [[[] for _ in range(n_rows * n_delays)] for _ in range(n_ranges)]
     for listed, pieces in projections:
         for c in sorted(listed, key=lambda c: c.target):  # stable: multapses keep their order
             ((r, lo, slot0),) = [(r, lo, slot0) for r, lo, hi, slot0 in pieces if lo <= c.target < hi]
-            table[r][c.source * n_delays + c.delay - d_lo].append((slot0 + c.target - lo, c.weight))
+            place = c.delay % group * 2**slot_bits + slot0 + c.target - lo
+            table[r][c.source * n_delays + c.delay - d_lo].append((place, c.weight))
     start = [[sum(map(len, entries[:e])) for e in range(len(entries) + 1)] for entries in table]
     flat = [synapse for entries in table for entry in entries for synapse in entry]
     return start, [slot for slot, _ in flat], [weight for _, weight in flat]

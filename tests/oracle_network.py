@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import oracle
 
-from snnsim.inputs import gap_cuts, poisson_cdf
+from snnsim.inputs import cuts_of, gap_cuts, poisson_cdf
 from snnsim.kernels import neurons as n
 from snnsim.network import Network
 from snnsim.plasticity import STDP
@@ -302,9 +302,9 @@ def external(
         if isinstance(stimulus, PoissonDrive) and stimulus.target == name and _on(stimulus, sim, t):
             where = f"stimuli.{title}"
             rate = realise(stimulus.rate_hz, p.n, sim.seed, f"{where}.rate_hz")[k]
-            u = oracle.uniform01(oracle.subkey(key_of(sim.seed, where), t), k)
+            key = oracle.subkey(key_of(sim.seed, where), t)
             mean = float(rate * (stimulus.n_inputs * sim.dt_ms / 1000.0))
-            count = int((cdf_of(mean) <= u).sum())
+            count = oracle.poisson_count(key, k, cuts_for(mean))
             weight = stimulus.weight_pa if stimulus.weight_pa is not None else stimulus.weight_mv
             assert weight is not None
             c = int(p.channels == 2 and weight < 0)
@@ -312,10 +312,10 @@ def external(
     return drive, arrived
 
 
-_CDF: dict[float, np.ndarray] = {}
+_CUTS: dict[float, np.ndarray] = {}
 
 
-def cdf_of(mean: float) -> np.ndarray:
-    if mean not in _CDF:
-        _CDF[mean] = poisson_cdf(mean)
-    return _CDF[mean]
+def cuts_for(mean: float) -> np.ndarray:
+    if mean not in _CUTS:
+        _CUTS[mean] = cuts_of(poisson_cdf(mean))
+    return _CUTS[mean]

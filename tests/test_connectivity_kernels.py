@@ -31,6 +31,7 @@ DELAYS: tuple[oracle.Distribution, ...] = (
     (sampling.NORMAL, 0.3, 0.2, 0.1, 0.6),
     (sampling.LOGNORMAL, 0.3, 0.2, 0.1, 0.6),
 )
+PLACES = ((16, 1), (15, 2), (12, 4), (10, 8))  # slot_bits and group; no slot of these tests needs more bits
 
 
 def cut(n: int, n_ranges: int, slot0: int = 0, skip: int = -1) -> kernel.Pieces:
@@ -54,10 +55,13 @@ def build(
     d_hi: int = 1,
     dtype: Any = np.float64,
     run: Any = map,
+    slot_bits: int = 16,
+    group: int = 1,
 ) -> kernel.Matrix:
     """All projections, given by the arguments of make_plan or make_pairs, in one matrix."""
     n_ranges = len(projections[0][1].lo)
     matrix = kernel.new_matrix(n_ranges, n_source, d_lo, d_hi - d_lo + 1, dtype)
+    matrix = matrix._replace(slot_bits=slot_bits, group=group)
     plans = [
         (kernel.make_pairs(**given), pieces)
         if "source" in given
@@ -141,8 +145,8 @@ def networks(draw: Any) -> tuple[int, int, int, list[tuple[dict[str, Any], kerne
 
 
 @settings(max_examples=150, deadline=None)
-@given(networks(), st.sampled_from([np.float64, np.float32]))
-def test_matrix_equals_twin(network: Any, dtype: Any) -> None:
+@given(networks(), st.sampled_from([np.float64, np.float32]), st.sampled_from(PLACES))
+def test_matrix_equals_twin(network: Any, dtype: Any, places: tuple[int, int]) -> None:
     n_source, n_ranges, d_hi, given_projections = network
     expected = [
         (
@@ -153,9 +157,9 @@ def test_matrix_equals_twin(network: Any, dtype: Any) -> None:
         )
         for g, pieces in given_projections
     ]
-    start, target, weight = oracle.rows(expected, n_ranges, n_source, 1, d_hi)
+    start, target, weight = oracle.rows(expected, n_ranges, n_source, 1, d_hi, *places)
     arguments = [({**g, "key": np.uint64(g["key"])}, pieces) for g, pieces in given_projections]
-    matrix = build(arguments, n_source, 1, d_hi, dtype)
+    matrix = build(arguments, n_source, 1, d_hi, dtype, map, *places)
     np.testing.assert_array_equal(matrix.start, start)
     np.testing.assert_array_equal(matrix.target, target)
     assert matrix.weight.dtype == dtype
@@ -164,7 +168,8 @@ def test_matrix_equals_twin(network: Any, dtype: Any) -> None:
 
 
 @pytest.mark.parametrize("n", [0, 1, 700, 10_000])
-def test_given_pairs_equal_twin_after_another_projection(n: int) -> None:
+@pytest.mark.parametrize("places", [(16, 1), (13, 8)])
+def test_given_pairs_equal_twin_after_another_projection(n: int, places: tuple[int, int]) -> None:
     rng = np.random.default_rng(n)
     n_source, n_target = 30, 50
     arrays = {
@@ -175,11 +180,11 @@ def test_given_pairs_equal_twin_after_another_projection(n: int) -> None:
     }
     pieces = cut(n_target, 3, slot0=5)
     first = plan_arguments(kernel.ALL_TO_ALL, n_target)
-    matrix = build([(first, pieces), (arrays, pieces)], n_source, 1, 4)
+    matrix = build([(first, pieces), (arrays, pieces)], n_source, 1, 4, np.float64, map, *places)
     everywhere = [oracle.Connection(s, t, 0.0, 1) for s in range(n_source) for t in range(n_target)]
     given_list = [oracle.Connection(*c) for c in zip(*(a.tolist() for a in arrays.values()), strict=True)]
     both = [(everywhere, as_list(pieces)), (given_list, as_list(pieces))]
-    start, target, weight = oracle.rows(both, 3, n_source, 1, 4)
+    start, target, weight = oracle.rows(both, 3, n_source, 1, 4, *places)
     np.testing.assert_array_equal(matrix.start, start)
     np.testing.assert_array_equal(matrix.target, target)
     np.testing.assert_array_equal(matrix.weight, weight)

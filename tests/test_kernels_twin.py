@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from oracle_network import run_network
 from strategies import networks, weights_to_record
+from twins import MODULES, arrays_in, assert_twins, duplicate
 
 from snnsim.connectivity import Arrays
-from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources, stdp
+from snnsim.kernels import engine, neurons, plasticity, random, sources, stdp
+from snnsim.kernels.layout import Scratch
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
@@ -29,31 +30,9 @@ from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
-MODULES = (random, neurons, delivery, stdp, plasticity, sources, engine)
 FLOATS = (np.float64, np.float32)
 SEED = 2**62 + 1
 SIZES = (0, 1, 2, 31, neurons.CHUNK - 1, neurons.CHUNK, neurons.CHUNK + 1, 700)
-
-
-def kernel_named(name: str) -> Any:
-    return next(getattr(m, name) for m in MODULES if hasattr(m, name))
-
-
-def arrays_in(item: Any) -> list[np.ndarray]:
-    if isinstance(item, np.ndarray):
-        return [item]
-    return [a for part in item for a in arrays_in(part)] if isinstance(item, tuple) else []
-
-
-def assert_twins(name: str, *args: Any) -> Any:
-    """Kernel and twin, on copies: the same result and the same bits in every array.  The result."""
-    mine, other = copy.deepcopy(args), copy.deepcopy(args)
-    found, expected = kernel_named(name)(*mine), getattr(oracle, name)(*other)
-    assert found == expected or (found != found and expected != expected)
-    for k, (a, b) in enumerate(zip(arrays_in(mine), arrays_in(other), strict=True)):
-        assert a.dtype == b.dtype
-        assert a.tobytes() == b.tobytes(), f"{name}: array {k} differs"
-    return found
 
 
 # --- completeness
@@ -69,6 +48,15 @@ def test_every_kernel_has_a_twin(module: Any) -> None:
     ]
     assert kernels
     assert [k for k in kernels if not hasattr(oracle, k) and not hasattr(oracle_connectivity, k)] == []
+
+
+def test_copies_share_what_the_originals_share() -> None:
+    words = np.arange(4, dtype=np.uint64)
+    copied, part, again = duplicate((words, words.view(np.uint16)[4:], words))
+    copied[1] = 2**16
+    assert part.tolist() == [0, 1, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0]
+    assert again.tolist() == copied.tolist() == [0, 2**16, 2, 3]
+    assert words.tolist() == [0, 1, 2, 3]
 
 
 def test_two_different_arrays_are_noticed() -> None:
@@ -116,75 +104,55 @@ def test_random_numbers_are_uniform() -> None:
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", SIZES)
-def test_receive(n: int, dtype: Any) -> None:
-    rng = np.random.default_rng(n)
-    current, drive, arrived, p_vc, p_cc = (rng.normal(size=(5, n)) * 10).astype(dtype)
-    assert_twins("receive", current, drive, arrived, p_vc, p_cc)
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("subtract", [False, True])
-def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_update_and_reset(n: int, dtype: Any, shared: bool, channels: int) -> None:
+    """Parameters as scalars and as arrays; neurons that are refractory, at the threshold, and beyond it."""
     rng = np.random.default_rng(n + 1)
-    potential, drive, reset, carry = (rng.normal(size=(4, n)) * 10).astype(dtype)
-    threshold = (reset + rng.exponential(size=n) * 5).astype(dtype)
-    p_leak = -rng.uniform(size=n).astype(dtype)
+    state = (rng.normal(size=(7, n)) * 10).astype(dtype)
+    potential, carry, exc, inh, arrived_exc, arrived_inh, over = state
     refractory, t_ref = rng.integers(0, 4, size=(2, n)).astype(np.int32)
     refractory[: n // 2] = 0
-    exact = rng.random(n) < 0.2  # exactly at the threshold
-    potential[exact], p_leak[exact], drive[exact], carry[exact] = threshold[exact], 0, 0, 0
     spiked = rng.integers(0, 5, n).astype(np.uint8)
-    assert_twins("integrate", potential, carry, refractory, drive, threshold, p_leak)
-    assert_twins("fire", potential, refractory, spiked, threshold, reset, t_ref, subtract)
+    p_leak, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh = rng.uniform(-1, 1, size=(6, n)).astype(dtype)
+    reset_to, threshold = np.zeros(n, dtype), np.full(n, 2.0, dtype)
+    if shared:
+        p_leak, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh = (dtype(x) for x in rng.uniform(-1, 1, 6))
+        reset_to, threshold, t_ref = dtype(-1.5), dtype(2.0), np.int32(7)
+    else:
+        exact = rng.random(n) < 0.2
+        threshold = (reset_to + np.abs(over)).astype(dtype)
+        for part in (p_leak, drive, p_v_exc, p_v_inh, carry):
+            part[exact] = 0
+        potential[exact] = threshold[exact]
+    second = (inh, arrived_inh, p_v_inh, p_c_inh) if channels == 2 else (None,) * 4
+    fired = assert_twins(
+        "update", potential, carry, refractory, exc, second[0], arrived_exc, second[1], spiked,
+        p_leak, drive, p_v_exc, p_c_exc, *second[2:], threshold,
+    )  # fmt: skip
+    if n > 100:
+        assert 0 < fired < n
+    for subtract in (False, True):
+        ids = np.full(n + 9, -1, np.int32)
+        again = threshold, reset_to, t_ref, subtract, ids, 100, 5
+        found = assert_twins("reset", potential, refractory, spiked, *again)
+        assert found == 5 + np.count_nonzero(spiked)
+
+
+def test_parameters_are_scalars_or_arrays() -> None:
+    assert [which.at(2.5, 1) for which in (neurons, oracle)] == [2.5, 2.5]
+    assert [which.at(np.array([1.0, 3.5]), 1) for which in (neurons, oracle)] == [3.5, 3.5]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", SIZES)
-def test_theta_and_collect(n: int, dtype: Any) -> None:
+def test_theta(n: int, dtype: Any) -> None:
     rng = np.random.default_rng(n + 2)
     theta, factor, plus = rng.normal(size=(3, n)).astype(dtype)
     spiked = rng.integers(0, 2, n).astype(np.uint8)
     assert_twins("decay_theta", theta, factor)
     assert_twins("copy", theta.copy(), plus)
     assert_twins("raise_theta", theta, spiked, plus)
-    for pattern in (spiked, np.zeros(n, np.uint8), np.ones(n, np.uint8)):
-        ids = np.full(n + 9, -1, np.int32)
-        assert assert_twins("collect", ids, pattern, 100, 5) == 5 + pattern.sum()
-
-
-@pytest.mark.parametrize("n", SIZES)
-@pytest.mark.parametrize("n_cuts", [0, 1, 12, 32, 33, 200])
-def test_counts(n: int, n_cuts: int) -> None:
-    """Also where the upper bits of draws and cuts tie, and the lower ones decide."""
-    rng = np.random.default_rng(n + n_cuts)
-    cut = np.sort(rng.integers(0, 2**53, n_cuts).astype(np.uint64))
-    draw = rng.integers(0, 2**64, n, dtype=np.uint64)
-    near = rng.random(n) < 0.2
-    if n_cuts and near.any():
-        draw[near] = (rng.choice(cut, near.sum()) << np.uint64(11)) + rng.integers(0, 2, near.sum()).astype(
-            np.uint64
-        )
-        draw[near] -= rng.integers(0, 2, near.sum()).astype(np.uint64)
-    assert_twins("count_shared", np.zeros(n, np.uint32), draw, np.zeros(n, np.uint32), cut)
-    for one in draw[:20]:
-        assert_twins("count_one", one, cut)
-
-
-@pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("waiting", [0, 1, 5, 13, delivery.QUEUE])
-def test_add_queued(waiting: int, dtype: Any) -> None:
-    rng = np.random.default_rng(waiting)
-    start = np.concatenate([[0], np.cumsum(rng.integers(0, 4, 300))]).astype(np.uint32)
-    n, stride, n_delays = int(start[-1]), 50, rng.integers(1, 9, delivery.QUEUE)
-    target = rng.integers(0, stride, n + 7).astype(np.uint16)
-    weight = rng.normal(size=n + 7).astype(dtype)
-    _, queue = working_memory(np.dtype(dtype))
-    queue.n_delays[:], queue.base[:] = n_delays, rng.integers(0, 8, delivery.QUEUE)
-    queue.entry[:] = rng.integers(0, 300 - n_delays)
-    queue.at[:] = rng.integers(0, 3, delivery.QUEUE) * stride
-    buffer = rng.normal(size=stride * 12).astype(dtype)
-    assert_twins("add_queued", buffer, queue, start, target, weight, waiting, stride)
 
 
 # --- plasticity: numbers
@@ -229,7 +197,7 @@ def test_first_at_least(ids: list[int], unit: int, data: st.DataObject) -> None:
 
 def copies(program: Program) -> Program:
     """The same program with state of its own."""
-    changed = {name: copy.deepcopy(getattr(program, name)) for name in ("cells", "spikes", "plastic")}
+    changed = {name: duplicate(getattr(program, name)) for name in ("cells", "spikes", "plastic")}
     return dataclasses.replace(program, **changed)
 
 
@@ -245,7 +213,7 @@ def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learnin
 
 def small_recorder(sim: Simulator, n_steps: int) -> Any:
     """The recorder of a simulator with less room, so that Python can copy it often."""
-    recorder = copy.deepcopy(sim._taps.recorder)
+    recorder = duplicate(sim._taps.recorder)
     room = (n_steps + 1) * sim.program.units.n_units
     return recorder._replace(spike_step=np.zeros(room, np.int64), spike_unit=np.zeros(room, np.int32))
 
@@ -279,19 +247,26 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
     """Every kernel that the engine calls, on its own, in the state that a run left behind."""
     p = sim.program
     layout, buffer, spikes, plastic = p.layout, p.spikes.buffer, p.spikes, p.plastic
-    n_lists, m = layout.n_levels * layout.n_ranges, neurons.CHUNK
+    n_lists = layout.n_levels * layout.n_ranges
     recorder = small_recorder(sim, 60)
     work, queue = working_memory(p.cells.potential.dtype)
-    for r in range(layout.n_ranges):
+    n_threads = int(rng.integers(1, 3))
+    threads = [(tid, n_threads) for tid in range(n_threads)]
+    for thread in threads:
         for low in range(t, t + layout.block):
             window = low, (low // layout.block + 1) * layout.block - 1
             steps = max(0, t - p.static.longest), t
-            assert_twins("deliver", buffer, queue, layout, spikes, p.static, r, *steps, 0, n_lists, *window)
+            where = (*thread, *steps, 0, n_lists, *window)
+            assert_twins("deliver", buffer, queue, layout, spikes, p.static, *where)
+        for level in range(layout.n_levels):
+            at = (queue, layout, spikes, p.static, *thread, level, t - 1)
+            assert_twins("deliver_within_block", *at, t - 1)
+    for pop in range(len(p.units.names)):
+        assert_twins("driven", p.drives, pop)
+    for r in range(layout.n_ranges):
         assert_twins("sample", recorder, layout, p.cells, r, t - 3, t)
         assert_twins("fire_sources", layout, spikes, p.sources, r, t)
         for level in range(layout.n_levels):
-            at = (queue, layout, spikes, p.static, r, level, t - 1)
-            assert_twins("deliver_within_block", *at, t - 1)
             assert_twins("arrivals", buffer, layout, spikes, plastic, r, t, True, level - 1)
             if level > 0:
                 state = (layout, p.cells, p.parameters, spikes, p.drives, work, r, level, t)
@@ -301,12 +276,26 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for g in range(
             int(layout.segment_ptr[layout.n_ranges + r]), int(layout.segment_ptr[layout.n_ranges + r + 1])
         ):
-            assert_twins(
-                "update_chunk", layout, p.cells, p.parameters, buffer, p.drives, work, r, g, 0, t, True
-            )
+            ids = np.zeros(p.units.n_units + 5, np.int32)
+            state = (ids, 5, layout, p.cells, p.parameters, buffer, p.drives, work, r, g, t)
+            assert_twins("update_unequal", *state, True)
+            pop = int(layout.segment_pop[g])
+            low = int(layout.segment_first[g] - layout.pop_first[pop])
+            slots = int(layout.buffer_base[r] + layout.segment_local[g])
+            where = (r, pop, slots, int(layout.segment_n[g]), low)
+            assert_twins("poisson_inputs", buffer, layout, p.drives, work, *where, t)
+            plain = p.parameters.shared[pop] and not p.parameters.adaptive[pop]
+            if plain and not oracle.driven(p.drives, pop):
+                assert_twins("update_equal", *state)
         for q in range(len(plastic.rule)):
             check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
+    check_inputs(sim, t, rng, work)
+
+
+def check_inputs(sim: Simulator, t: int, rng: np.random.Generator, work: Scratch) -> None:
+    """The kernels of sources and drives."""
+    p, m = sim.program, neurons.CHUNK
     ids = np.zeros(p.units.n_units, np.int32)
     for s in range(len(p.sources.code)):
         n = p.units.size[p.units.names[s]]
@@ -321,8 +310,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         size = p.units.size[p.units.names[p.drives.poisson_pop[d]]]
         low = int(rng.integers(size))
         n = min(size - low, m)
-        random = (np.zeros(n, np.uint64), np.zeros(n, np.uint32), np.zeros(n, np.uint32))
-        assert_twins("poisson_input", rng.normal(size=n).astype(dtype), *random, p.drives, d, low, t)
+        arrived = rng.normal(size=n).astype(dtype)
+        assert_twins("poisson_input", arrived, *work[3:], p.drives, d, low, t, working=(1, 2, 3))
     for c in range(len(p.drives.current_pop)):
         size = p.units.size[p.units.names[p.drives.current_pop[c]]]
         low = int(rng.integers(size))
@@ -339,7 +328,7 @@ def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Gene
     assert_twins("catch_up_all", plastic, q, r, t)
     entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
     plastic.waiting[r, :5] = rng.integers(0, entries, 5)
-    slot = int(layout.buffer_base[r]) + t % layout.block * int(layout.range_size[r]) * layout.n_channels
+    slot = int(layout.buffer_base[r]) + (t % layout.block << layout.slot_bits)
     for learning in (True, False):
         assert_twins("arrive_waiting", p.spikes.buffer, plastic, q, r, 5, t, slot, learning)
     if n > 0:
