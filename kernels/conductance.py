@@ -23,7 +23,7 @@ from numba.extending import overload
 
 from snnsim.kernels.neurons import P_LEAK, P_V0
 
-LEAK, GAIN = P_LEAK, P_V0  # rows that mean for currents what these mean for conductances, to first order in dt
+LEAK, GAIN = P_LEAK, P_V0  # the rows whose first order in dt these are
 LEAST_LEAK = 1e-20  # of a cell without leak: too little to act, and x is never 0
 
 # exp(-x) = 2**-k exp(-r) with x = k ln 2 + r, |r| <= ln(2) / 2.  LN2_HIGH has so few bits that k LN2_HIGH
@@ -74,7 +74,7 @@ def approach64(x):
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def approach32(x):
-    """The same in float32, relative error below 3e-7."""
+    """The same in float32, relative error below 2e-7."""
     x = x if x < FAR_32 else FAR_32
     shifted = x * LOG2_E_32 + ROUND_32
     k = shifted - ROUND_32

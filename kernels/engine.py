@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 
 from snnsim.kernels.barrier import wait_for_all
+from snnsim.kernels.conductance import GAIN, LEAK, reset_spiked, update_conductance
 from snnsim.kernels.delivery import deliver
 from snnsim.kernels.neurons import (
     CHUNK,
@@ -158,8 +159,10 @@ def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offse
     slots = layout.buffer_base[r] + (t % layout.block) * layout.range_size[r] * layout.n_channels
     slots += layout.segment_local[g] + offset
     copy(drive, value[DRIVE, column:end])
+    same = parameters.shared[p] != 0 and parameters.adaptive[p] == 0  # of all neurons, in every step
     for c in range(drives.current_pop.size):
         if drives.current_pop[c] == p:
+            same = False
             current_input(drive, drives, c, low, t, value[P_V0, column:end])
     for d in range(drives.poisson_pop.size):
         if drives.poisson_pop[d] == p:
@@ -167,29 +170,65 @@ def update_chunk(layout, cells, parameters, buffer, drives, scratch, r, g, offse
             poisson_input(
                 buffer[at : at + n], scratch.draw[:n], scratch.top[:n], scratch.counts[:n], drives, d, low, t
             )
-    for c in range(parameters.channels[p]):
-        at = slots + c * layout.range_size[r]
-        receive(
-            cells.current[c, a:b], drive, buffer[at : at + n],
-            value[P_VC + c, column:end], value[P_CC + c, column:end],
-        )  # fmt: skip
     copy(threshold, value[THRESHOLD, column:end])
     if parameters.adaptive[p] != 0:
         if learning:
             decay_theta(cells.theta[a:b], value[P_THETA, column:end])
         for k in range(n):
             threshold[k] += cells.theta[a + k]
-    integrate(
-        cells.potential[a:b], cells.carry[a:b], cells.refractory[a:b], drive, threshold,
-        value[P_LEAK, column:end],
-    )  # fmt: skip
-    n_fired = fire(
-        cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
-        parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
-    )  # fmt: skip
+    if parameters.conductance[p] != 0:
+        n_fired = conductances(cells, value, buffer, drive, threshold, spiked, a, slots, layout.range_size[r],
+                               column, n, same)  # fmt: skip
+        if n_fired > 0:
+            reset_spiked(
+                cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
+                parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
+            )  # fmt: skip
+    else:
+        for c in range(parameters.channels[p]):
+            at = slots + c * layout.range_size[r]
+            receive(
+                cells.current[c, a:b], drive, buffer[at : at + n],
+                value[P_VC + c, column:end], value[P_CC + c, column:end],
+            )  # fmt: skip
+        integrate(
+            cells.potential[a:b], cells.carry[a:b], cells.refractory[a:b], drive, threshold,
+            value[P_LEAK, column:end],
+        )  # fmt: skip
+        n_fired = fire(
+            cells.potential[a:b], cells.refractory[a:b], spiked, threshold, value[RESET, column:end],
+            parameters.refractory_steps[column:end], parameters.subtract[p] != 0,
+        )  # fmt: skip
     if learning and parameters.adaptive[p] != 0:
         raise_theta(cells.theta[a:b], spiked, value[THETA_PLUS, column:end])
     return n_fired
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def conductances(cells, value, buffer, drive, threshold, spiked, a, slots, channel, column, n, same):
+    """Step of n neurons with conductances, up to the reset; returns the number of spikes.
+
+    a        first neuron            slots    first slot of its arrivals
+    channel  slots of one channel    column   first column of parameters
+    same     are drive, threshold and all parameters those of the first neuron?
+    """
+    b, end, inh = a + n, column + n, slots + channel
+    if same:
+        return update_conductance(
+            cells.potential[a:b], cells.refractory[a:b], cells.current[0, a:b], cells.current[1, a:b],
+            buffer[slots : slots + n], buffer[inh : inh + n], spiked,
+            value[LEAK, column], value[GAIN, column], value[DRIVE, column],
+            value[P_VC, column], value[P_CC, column], value[P_VC + 1, column], value[P_CC + 1, column],
+            value[THRESHOLD, column],
+        )  # fmt: skip
+    return update_conductance(
+        cells.potential[a:b], cells.refractory[a:b], cells.current[0, a:b], cells.current[1, a:b],
+        buffer[slots : slots + n], buffer[inh : inh + n], spiked,
+        value[LEAK, column:end], value[GAIN, column:end], drive,
+        value[P_VC, column:end], value[P_CC, column:end],
+        value[P_VC + 1, column:end], value[P_CC + 1, column:end],
+        threshold,
+    )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

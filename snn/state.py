@@ -9,6 +9,7 @@ import numpy as np
 
 from snnsim.errors import FileError
 from snnsim.grid import STEP_LIMIT
+from snnsim.models import Conductance
 from snnsim.program import Program
 
 
@@ -31,6 +32,7 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise FileError("not a finite number", where=name, expected="finite numbers")
     _check_between(arrays, "cells/refractory", 0, 2**31 - 1)
+    _check_conductances(program, arrays["cells/current"])
     for name in ("plastic/arrived_step", "plastic/post_step"):
         _check_between(arrays, name, -1, step)
     _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
@@ -45,6 +47,20 @@ def _check_between(arrays: Mapping[str, np.ndarray], name: str, low: int, high: 
             got=f"{value.min()} to {value.max()}",
             expected=f"{low} to {high}",
         )
+
+
+def _check_conductances(program: Program, current: np.ndarray) -> None:
+    units = program.units
+    for name, population in program.network.populations.items():
+        first = units.first[name] - units.n_sources
+        held = current[:, first : first + population.n]
+        if isinstance(population.neuron.synapse, Conductance) and held.min() < 0:
+            raise FileError(
+                "impossible values",
+                where="cells/current",
+                got=float(held.min()),
+                expected=f"conductances of {name} >= 0",
+            )
 
 
 def _check_spikes(program: Program, n_fired: np.ndarray, ids: np.ndarray) -> None:

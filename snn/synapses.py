@@ -11,6 +11,7 @@ from snnsim.kernels.layout import Rows
 from snnsim.memory_recording import SampleLayout
 from snnsim.probe import Probe
 from snnsim.program import Program
+from snnsim.weights import weight_unit
 from snnsim.wiring import Bundle, bundles_of, channel_of, synapses_an_entry
 
 
@@ -28,7 +29,7 @@ class SynapseTable:
         bundles = bundles_of(network, program.delays, projection.plastic)
         b = next(k for k, bundle in enumerate(bundles) if name in bundle.projections)
         self._rows: Rows = program.plastic.rows if projection.plastic else program.static.rows
-        self._unit = "pA" if projection.weight_pa is not None else "mV"
+        self._unit = weight_unit(projection)
         before, count = _share(program, bundles[b], name)
         channel = channel_of(network, projection)
         parts = [

@@ -1,4 +1,4 @@
-"""Plain-Python twins of the kernels in random, neurons, delivery, plasticity, sources and engine.
+"""Plain-Python twins of the kernels in random, neurons, conductance, delivery, plasticity, sources, engine.
 
 Each has the name and the arguments of its kernel and changes the same arrays.  They take one element at a
 time, search by looking at everything, and do the same arithmetic in the same order, so that results are
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.kernels import conductance as co
 from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
@@ -125,6 +126,69 @@ def collect(ids: Array, spiked: Array, first_unit: int, found: int) -> int:
             ids[found] = first_unit + k
             found += 1
     return found
+
+
+# --- conductance
+
+
+def approach64(x: Any) -> tuple[np.float64, np.float64]:
+    return _approach(x, np.float64, np.int64, (co.C2, co.C4, co.C6, co.C8, co.C10, co.C12))
+
+
+def approach32(x: Any) -> tuple[np.float32, np.float32]:
+    return _approach(x, np.float32, np.int32, (co.C2, co.C4, co.C6))
+
+
+def _approach(x: Any, f: Any, integer: Any, series: tuple[float, ...]) -> Any:
+    """1 - exp(-x) as a fraction; k comes from rounding half to even, not from a trick with bits."""
+    wide = f is np.float64
+    high, low = (co.LN2_HIGH, co.LN2_LOW) if wide else (co.LN2_HIGH_32, co.LN2_LOW_32)
+    x = min(f(x), f(co.FAR))
+    k = f(np.rint(x * f(co.LOG2_E)))
+    r = (x - k * f(high)) - k * f(low)
+    r2 = r * r
+    total = f(series[-1])
+    for c in reversed(series[:-1]):
+        total = f(c) + r2 * total
+    whole = (f(2) + r2 * total) + r
+    scale = f(2.0 ** -int(k))
+    return (f(1) - scale) * whole + scale * (r + r), whole
+
+
+def update_conductance(
+    potential: Array, refractory: Array, g_exc: Array, g_inh: Array, arrived_exc: Array, arrived_inh: Array,
+    spiked: Array, leak: Any, gain: Any, drive: Any, v_exc: Any, c_exc: Any, v_inh: Any, c_inh: Any,
+    threshold: Any,
+) -> int:  # fmt: skip
+    for k in range(len(potential)):
+        row = [
+            p[k] if isinstance(p, np.ndarray) else p
+            for p in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold)
+        ]
+        exc, inh = g_exc[k] + arrived_exc[k], g_inh[k] + arrived_inh[k]
+        spiked[k] = 0
+        if refractory[k] > 0:
+            refractory[k] -= 1
+        else:
+            refractory[k] = 0
+            x = row[0] + row[1] * (exc + inh)
+            y = row[2] + (row[3] * exc + row[5] * inh)
+            part, whole = (approach64 if potential.dtype == np.float64 else approach32)(x)
+            potential[k] = potential[k] + (y - x * potential[k]) * part / (x * whole)
+            spiked[k] = potential[k] >= row[7]
+        g_exc[k], g_inh[k] = row[4] * exc, row[6] * inh
+        arrived_exc[k] = arrived_inh[k] = 0
+    return int(spiked.sum())
+
+
+def reset_spiked(
+    potential: Array, refractory: Array, spiked: Array, threshold: Array, reset: Array,
+    refractory_steps: Array, subtract: bool,
+) -> None:  # fmt: skip
+    for k in range(len(potential)):
+        if spiked[k]:
+            refractory[k] = refractory_steps[k]
+            potential[k] = reset[k] + (potential[k] - threshold[k]) if subtract else reset[k]
 
 
 # --- delivery
@@ -580,8 +644,6 @@ def update_chunk(
         current_input(drive, drives, int(c), low, t, value[n.P_V0])
     for d in np.flatnonzero(drives.poisson_pop == p):
         poisson_input(arrived[int(drives.poisson_channel[d])], *random, drives, int(d), low, t)
-    for c in range(int(parameters.channels[p])):
-        receive(cells.current[c, a : a + m], drive, arrived[c], value[n.P_VC + c], value[n.P_CC + c])
     threshold[:] = value[n.THRESHOLD]
     if adapts and learning:
         decay_theta(theta, value[n.P_THETA])
@@ -590,11 +652,36 @@ def update_chunk(
             threshold[k] += theta[k]
     here, left = cells.potential[a : a + m], cells.refractory[a : a + m]
     t_ref = parameters.refractory_steps[column : column + m]
-    integrate(here, cells.carry[a : a + m], left, drive, threshold, value[n.P_LEAK])
-    n_fired = fire(here, left, spiked, threshold, value[n.RESET], t_ref, bool(parameters.subtract[p]))
+    currents, subtract = cells.current[:, a : a + m], bool(parameters.subtract[p])
+    if parameters.conductance[p]:
+        n_fired = conductances(
+            cells, parameters.value, buffer, drive, threshold, spiked, a, at, int(layout.range_size[r]),
+            column, m, False,
+        )  # fmt: skip
+        reset_spiked(here, left, spiked, threshold, value[n.RESET], t_ref, subtract)
+    else:
+        for c in range(int(parameters.channels[p])):
+            receive(currents[c], drive, arrived[c], value[n.P_VC + c], value[n.P_CC + c])
+        integrate(here, cells.carry[a : a + m], left, drive, threshold, value[n.P_LEAK])
+        n_fired = fire(here, left, spiked, threshold, value[n.RESET], t_ref, subtract)
     if adapts and learning:
         raise_theta(theta, spiked, value[n.THETA_PLUS])
     return n_fired
+
+
+def conductances(
+    cells: Cells, value: Array, buffer: Array, drive: Array, threshold: Array, spiked: Array, a: int,
+    slots: int, channel: int, column: int, m: int, same: bool,
+) -> int:  # fmt: skip
+    """Always with arrays: where a number would do, its copies do as well."""
+    columns = value[:, column : column + m]
+    return update_conductance(
+        cells.potential[a : a + m], cells.refractory[a : a + m], *cells.current[:2, a : a + m],
+        buffer[slots : slots + m], buffer[slots + channel : slots + channel + m], spiked,
+        columns[co.LEAK], columns[co.GAIN], columns[n.DRIVE] if same else drive,
+        columns[n.P_VC], columns[n.P_CC], columns[n.P_VC + 1], columns[n.P_CC + 1],
+        columns[n.THRESHOLD] if same else threshold,
+    )  # fmt: skip
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:

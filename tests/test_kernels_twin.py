@@ -18,7 +18,7 @@ from oracle_network import run_network
 from strategies import networks, weights_to_record
 
 from snnsim.connectivity import Arrays
-from snnsim.kernels import delivery, engine, neurons, plasticity, random, sources
+from snnsim.kernels import conductance, delivery, engine, neurons, plasticity, random, sources
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
@@ -29,7 +29,7 @@ from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
 
-MODULES = (random, neurons, delivery, plasticity, sources, engine)
+MODULES = (random, neurons, conductance, delivery, plasticity, sources, engine)
 FLOATS = (np.float64, np.float32)
 SEED = 2**62 + 1
 SIZES = (0, 1, 2, 31, neurons.CHUNK - 1, neurons.CHUNK, neurons.CHUNK + 1, 700)
@@ -137,6 +137,42 @@ def test_integrate(n: int, dtype: Any, subtract: bool) -> None:
     spiked = rng.integers(0, 5, n).astype(np.uint8)
     assert_twins("integrate", potential, carry, refractory, drive, threshold, p_leak)
     assert_twins("fire", potential, refractory, spiked, threshold, reset, t_ref, subtract)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_exponential_of_conductances(dtype: Any) -> None:
+    """On random numbers, and where the integer part changes."""
+    name = "approach64" if dtype is np.float64 else "approach32"
+    rng = np.random.default_rng(5)
+    halves = np.log(2) * (np.arange(94) + 0.5)
+    near = np.concatenate([np.nextafter(dtype(h), dtype(d)) for h in halves for d in (0, 100)], axis=None)
+    for x in np.concatenate([10 ** rng.uniform(-25, 3, 1000), near, [0.0, 64.0, 1e30]]).astype(dtype):
+        assert_twins(name, x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_update_conductance(n: int, dtype: Any, shared: bool) -> None:
+    rng = np.random.default_rng(n + 3)
+    potential, drive, reset = (rng.normal(size=(3, n)) * 10).astype(dtype)
+    conductance_and_arrivals = (rng.exponential(size=(4, n)) * [[40], [200], [6], [67]]).astype(dtype)
+    conductance_and_arrivals[2:] *= rng.random((2, n)) < 0.3
+    threshold = (reset + rng.exponential(size=n) * 5).astype(dtype)
+    size = 1 if shared else n
+    leak, gain, c_exc, c_inh = rng.uniform(1e-4, 0.9, (4, size)).astype(dtype)
+    v_exc, v_inh = (rng.uniform(-80, 60, (2, size)) * gain).astype(dtype)
+    refractory, t_ref = rng.integers(0, 4, size=(2, n)).astype(np.int32)
+    refractory[: n // 2] = 0
+    rows = (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold)
+    if shared:
+        drive, threshold = np.ones(1, dtype), np.full(1, 5, dtype)
+        rows = tuple(row[0] for row in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold))
+        threshold = np.full(n, 5, dtype)
+    spiked = rng.integers(0, 5, n).astype(np.uint8)
+    assert_twins("update_conductance", potential, refractory, *conductance_and_arrivals, spiked, *rows)
+    for subtract in (False, True):
+        assert_twins("reset_spiked", potential, refractory, spiked, threshold, reset, t_ref, subtract)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
