@@ -31,7 +31,7 @@ WEIGHT_NS = {"exc": 6.0, "inh": 67.0}
 def coba(scale: float = 1.0, precision: str = "float64") -> Network:
     """The network, or one of `scale` times the cells with as many synapses a cell.
 
-    The few cells that start without inhibition kindle the activity.
+    The few cells that start without inhibition kindle the activity; with one seed in five they fail to.
     A cell is held for 49 steps and may fire again in the 50th, 5 ms after its spike.
     """
     synapse = Conductance(
