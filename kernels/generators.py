@@ -14,6 +14,7 @@ import math
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.prefetch import prefetch
 from snnsim.kernels.random import subkey, uniform01
 from snnsim.kernels.sampling import draw_delays, draw_values
 
@@ -21,6 +22,7 @@ ALL_TO_ALL, ONE_TO_ONE, PAIRWISE_BERNOULLI, FIXED_OUT_DEGREE, FIXED_IN_DEGREE, F
 
 _STRUCTURE, _WEIGHT, _DELAY = 0, 1, 2  # sub-streams of a projection's key
 DEGREE_STREAM = 3
+_AHEAD = 16  # synapses between fetching and writing
 _CHUNK = 4096  # given connections that are placed at a time
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # its 64 windows of 6 bits all differ: finds the place of a bit
 _BIT_INDEX = np.empty(64, dtype=np.int64)
@@ -33,10 +35,16 @@ def _place(fill, start, target, weight, first, entries, slots, values, begin, en
     """Count synapses [begin, end) of three buffers, or write each where the cursor of its entry stands.
 
     start  uint32[n_rows * n_delays + 1] of one range;  first  base of this range
+    Cursors and synapses lie all over memory, so those of later ones are fetched.
     """
     for i in range(begin, end):
         cursor = entries[i] + 1
+        if i + 2 * _AHEAD < end:
+            prefetch(start, entries[i + 2 * _AHEAD] + 1)
         if fill:
+            if i + _AHEAD < end:
+                prefetch(target, first + np.int64(start[entries[i + _AHEAD] + 1]))
+                prefetch(weight, first + np.int64(start[entries[i + _AHEAD] + 1]))
             at = first + np.int64(start[cursor])
             target[at] = slots[i]
             weight[at] = values[i]
