@@ -210,12 +210,13 @@ def build_rows(
     entries = [rows * b.n_delays + 1 for rows, b in zip(n_rows, bundles, strict=True)]
     table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
     start = np.zeros(int(table[-1]), dtype=np.uint32)
+    unused = np.empty(2, synapse_type(dtype))  # of the type of what is filled: both passes are one compiled code
     matrices, plans, pieces = [], [], []
     for k, bundle in enumerate(bundles):
         matrix = wire.Matrix(
             start[table[k] : table[k + 1]].reshape(n_r, entries[k]),
-            np.empty(0, np.uint16),
-            np.empty(0, dtype),
+            unused["place"],
+            unused["weight"],
             np.zeros(n_r + 1, np.int64),
             bundle.delay_low,
             bundle.n_delays,
@@ -249,7 +250,7 @@ def build_rows(
         delay_low=_ints(b.delay_low for b in bundles),
         delay_high=_ints(b.delay_high for b in bundles),
         table=table[:-1],
-        base=np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64).reshape(-1, n_r),
+        base=_ints(n for k, m in enumerate(matrices) for n in first[k] + m.base[:-1]).reshape(-1, n_r),
         start=start,
         synapse=synapse,
     )

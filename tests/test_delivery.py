@@ -227,7 +227,7 @@ def test_queued_spikes(waiting: int, group: int, precision: str) -> None:
 
 @pytest.mark.parametrize("n_fired", [3, 100, 430])
 def test_more_spikes_than_the_queue_holds(n_fired: int) -> None:
-    """Threads share the ranges; each adds what all the spikes of thirty steps bring, also far beyond QUEUE."""
+    """Threads share the ranges; each adds what the spikes of thirty steps bring, also far beyond QUEUE."""
     rng = np.random.default_rng(n_fired)
     with Simulator(busy_network("float64"), dt_ms=DT, n_ranges=3) as sim:
         p = sim.program
