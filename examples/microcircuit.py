@@ -6,6 +6,10 @@ Parameters as in the reference implementation (INM-6/microcircuit-PD14-model); P
 Cereb. Cortex 24:785.  Connections are drawn as a fixed total number with autapses and multapses.
 Scaled down, N and the in-degrees shrink by `scale`, weights grow by 1/sqrt(scale), and a current makes
 up for the lost mean input, which keeps the rates (van Albada, Helias & Diesmann 2015).
+
+The reference is run in NEST, where an input acts one step later after the same delay, and where delays are
+rounded to steps of 0.1 ms after the draw: a delay of d there is d + 0.1 ms here.  Without that step the
+inhibitory populations are 3 to 6 % less synchronous (variance of their spike counts, at scale 0.1).
 """
 
 from __future__ import annotations
@@ -49,6 +53,9 @@ V_INIT_MV = (
 )  # fmt: skip
 TAU_M_MS, TAU_SYN_MS, C_M_PF = 10.0, 0.5, 250.0
 PSP_MV, G = 0.15, -4.0
+DT_MS = 0.1
+DELAY_EXC_MS, DELAY_INH_MS = 1.5, 0.75  # means as NEST counts them; standard deviations are half of that
+LEAST_DELAY_MS = 0.15  # NEST draws again below half a step; the nearest step is then at least its first
 
 
 def weight_pa() -> float:
@@ -104,11 +111,11 @@ def microcircuit(
                 continue
             mean = float(weights[t, s]) / math.sqrt(scale)
             bound = {"low": 0.0} if mean > 0 else {"high": 0.0}
-            delay = 1.5 if mean > 0 else 0.75
+            delay = DELAY_EXC_MS if mean > 0 else DELAY_INH_MS
             projections[f"{source}_{target}"] = Projection(
                 source=source, target=target, rule=FixedTotalNumber(n=n),
                 weight_pa=Normal(mean=mean, std=0.1 * abs(mean), **bound),
-                delay_ms=Normal(mean=delay, std=0.5 * delay, low=0.1),
+                delay_ms=Normal(mean=delay + DT_MS, std=0.5 * delay, low=LEAST_DELAY_MS),
             )  # fmt: skip
     stimuli = {}
     if background == "poisson":
@@ -126,7 +133,7 @@ def microcircuit(
 def main() -> None:
     scale = float(sys.argv[1]) if len(sys.argv) > 1 else 0.1
     model_ms = float(sys.argv[2]) if len(sys.argv) > 2 else 1000.0
-    with Simulator(microcircuit(scale), dt_ms=0.1, seed=1) as sim:
+    with Simulator(microcircuit(scale), dt_ms=DT_MS, seed=1) as sim:
         print(f"{sim.n_neurons:,} neurons, {sim.n_synapses:,} synapses, built in {sim.build_s:.1f} s")
         sim.run(500.0)
         sim.run(model_ms)

@@ -120,6 +120,23 @@ def _prefix_sums(start, base):
         base[r + 1] = base[r] + total
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def longest_delays(reach, start, d_lo, n_delays):
+    """The longest delay of each row that has a synapse; d_lo - 1 for a row without.
+
+    reach  int32[n_rows]                            written
+    start  uint32[n_ranges, n_rows * n_delays + 1]  of a filled matrix
+    """
+    for row in range(reach.shape[0]):
+        last = -1
+        for r in range(start.shape[0]):
+            d = n_delays - 1
+            while d > last and start[r, row * n_delays + d] == start[r, row * n_delays + d + 1]:
+                d -= 1
+            last = max(last, d)
+        reach[row] = d_lo + last
+
+
 def new_matrix(n_ranges: int, n_rows: int, d_lo: int, n_delays: int, weight_dtype: Any) -> Matrix:
     """A matrix without synapses, ready for `count_projection`."""
     start = np.zeros((n_ranges, n_rows * n_delays + 1), dtype=np.uint32)

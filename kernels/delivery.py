@@ -35,7 +35,7 @@ def deliver(
     if rows.first_unit.size == 0:
         return
     block_start = arrive_low - arrive_low % layout.block
-    waiting = 0
+    waiting = np.int64(0)
     for step in range(step_low, step_high):
         slot = step % spikes.n_fired.shape[0]
         for part in range(list_low, list_high):
@@ -44,19 +44,20 @@ def deliver(
                 unit = spikes.ids[slot, k]
                 b = np.int64(static.bundle[unit])
                 while b >= 0:
+                    row = unit - rows.first_unit[b]
                     low = max(arrive_low - step, rows.delay_low[b])
-                    high = min(arrive_high - step, rows.delay_high[b])
+                    high = min(arrive_high - step, np.int64(rows.reach[rows.reach_base[b] + row]))
                     if low <= high:
                         n_delays = rows.delay_high[b] - rows.delay_low[b] + 1
                         queue.bundle[waiting] = b
-                        queue.entry[waiting] = (unit - rows.first_unit[b]) * n_delays + low - rows.delay_low[b]
+                        queue.entry[waiting] = row * n_delays + low - rows.delay_low[b]
                         queue.n_delays[waiting] = high - low + 1
                         queue.arrival[waiting] = step + low - block_start
                         queue.shift[waiting] = (step % layout.group) << layout.slot_bits
                         waiting += 1
                         if waiting == QUEUE:
                             add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads)
-                            waiting = 0
+                            waiting = np.int64(0)
                     b = static.following[b]
     add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads)
 

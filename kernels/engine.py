@@ -57,12 +57,13 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     Stops early, in the same step in all threads, when the spike record might overflow in the next step.
     """
     room = recorder.spike_step.size - spikes.ids.shape[1]
+    earlier, none = np.int64(-1), np.int64(0)  # literals would compile their functions a second time
     written = 0
     for t in range(begin, end):
         if t % layout.block == 0:
             deliver(
                 spikes.buffer, queue, layout, spikes, static, tid, n_threads, max(0, t - static.longest), t,
-                0, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
+                none, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
             )  # fmt: skip
         for r in range(tid, layout.n_ranges, n_threads):
             sample(recorder, layout, cells, r, begin, t)
@@ -71,7 +72,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                     every = plastic.rule[q, NORMALISE_EVERY]
                     if every > 0 and t % every == 0:
                         normalise(plastic, q, r, t)
-            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, -1)
+            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, earlier)
             fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):
             if level > 0:
@@ -134,7 +135,9 @@ def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t,
     for g in range(layout.segment_ptr[part], layout.segment_ptr[part + 1]):
         p = layout.segment_pop[g]
         if parameters.shared[p] != 0 and parameters.adaptive[p] == 0 and not driven(drives, p):
-            found = update_equal(ids, found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t)
+            found = update_equal(
+                ids, found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t
+            )
         else:
             found = update_unequal(
                 ids, found, layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
@@ -145,10 +148,10 @@ def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t,
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def driven(drives, p):
     """Does a current act on population p?"""
+    found = False
     for c in range(drives.current_pop.size):
-        if drives.current_pop[c] == p:
-            return True
-    return False
+        found |= drives.current_pop[c] == p
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -157,7 +160,8 @@ def poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, low, t):
     for d in range(drives.poisson_pop.size):
         if drives.poisson_pop[d] == p:
             first = slots + drives.poisson_channel[d] * layout.range_size[r]
-            poisson_input(buffer[first : first + n], scratch.draw, scratch.draw_16, scratch.counts, drives, d, low, t)
+            arrived = buffer[first : first + n]
+            poisson_input(arrived, scratch.draw, scratch.draw_16, scratch.counts, drives, d, low, t)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

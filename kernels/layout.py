@@ -75,6 +75,8 @@ class Rows(NamedTuple):
     n_rows: np.ndarray  # int64[n_bundles]
     delay_low: np.ndarray  # int64[n_bundles]
     delay_high: np.ndarray  # int64[n_bundles]
+    reach_base: np.ndarray  # int64[n_bundles]  where the bundle's part of reach begins
+    reach: np.ndarray  # int32[...]  longest delay of each row, or less than delay_low without a synapse
     table: np.ndarray  # int64[n_bundles]  where the bundle's [n_ranges, n_entries + 1] part of start begins
     base: np.ndarray  # int64[n_bundles, n_ranges]  first synapse of (bundle, range)
     start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base

@@ -81,7 +81,9 @@ def update(
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def reset(potential, refractory, spiked, threshold, reset_to, refractory_steps, subtract, ids, first_unit, found):
+def reset(
+    potential, refractory, spiked, threshold, reset_to, refractory_steps, subtract, ids, first_unit, found
+):  # fmt: skip
     """Reset the neurons that spiked and list them, ascending, in ids[found:]; returns the new count.
 
     potential   F[n]      changed  mV, relative to rest

@@ -67,7 +67,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
         if level >= 0:
             longest = 0
             shortest = rows.delay_low[q] if plastic.source_level[q] == level else 1
-        waiting = 0
+        waiting = np.int64(0)
         for delay in range(shortest, longest + 1):
             if t - delay < 0:
                 break
@@ -86,7 +86,7 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
                     waiting += 1
                     if waiting == WAITING:
                         arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
-                        waiting = 0
+                        waiting = np.int64(0)
         arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning)
 
 

@@ -103,3 +103,24 @@ RULES: tuple[type[ConnectionRule], ...] = (
     FixedTotalNumber,
     Arrays,
 )
+
+
+def expected_synapses(rule: ConnectionRule, n_source: int, n_target: int, same: bool) -> float:
+    """Expected number of connections of a rule."""
+    lost = n_source if same and not getattr(rule, "autapses", True) else 0
+    match rule:
+        case AllToAll():
+            return n_source * n_target - lost
+        case OneToOne():
+            return n_source
+        case PairwiseBernoulli():
+            return rule.p * (n_source * n_target - lost)
+        case FixedInDegree():
+            return rule.n * n_target
+        case FixedOutDegree():
+            return rule.n * n_source
+        case FixedTotalNumber():
+            return rule.n
+        case Arrays():
+            return rule.source.size
+    raise ConfigError("unknown connection rule", where="projections", got=type(rule).__name__)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from snnsim.connectivity import expected_synapses
 from snnsim.encoding import EncodedImages
 from snnsim.grid import check_grid
 from snnsim.inputs import encode_images, learning_periods, make_drives, make_sources, source_sizes
@@ -34,7 +35,7 @@ from snnsim.plastic_wiring import build_plastic
 from snnsim.propagators import cell_parameters, start_mv
 from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
-from snnsim.wiring import build_static, bundles_of, delay_range, expected_synapses
+from snnsim.wiring import build_static, bundles_of, delay_range
 
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 

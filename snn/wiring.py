@@ -14,7 +14,6 @@ import numpy as np
 from snnsim.connectivity import (
     AllToAll,
     Arrays,
-    ConnectionRule,
     FixedInDegree,
     FixedOutDegree,
     FixedTotalNumber,
@@ -55,27 +54,6 @@ def delay_range(projection: Projection, dt_ms: float, where: str) -> tuple[int, 
         return int(steps.min()), int(steps.max())
     steps_all = to_steps(float(delay), dt_ms, f"{where}.delay_ms")  # type: ignore[arg-type]
     return steps_all, steps_all
-
-
-def expected_synapses(rule: ConnectionRule, n_source: int, n_target: int, same: bool) -> float:
-    """Expected number of connections of a rule."""
-    lost = n_source if same and not getattr(rule, "autapses", True) else 0
-    match rule:
-        case AllToAll():
-            return n_source * n_target - lost
-        case OneToOne():
-            return n_source
-        case PairwiseBernoulli():
-            return rule.p * (n_source * n_target - lost)
-        case FixedInDegree():
-            return rule.n * n_target
-        case FixedOutDegree():
-            return rule.n * n_source
-        case FixedTotalNumber():
-            return rule.n
-        case Arrays():
-            return rule.source.size
-    raise ConfigError("unknown connection rule", where="projections", got=type(rule).__name__)
 
 
 @dataclass(frozen=True)
@@ -210,7 +188,7 @@ def build_rows(
     entries = [rows * b.n_delays + 1 for rows, b in zip(n_rows, bundles, strict=True)]
     table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
     start = np.zeros(int(table[-1]), dtype=np.uint32)
-    unused = np.empty(2, synapse_type(dtype))  # of the type of what is filled: both passes are one compiled code
+    unused = np.empty(2, synapse_type(dtype))  # as what is filled: one compiled code for both passes
     matrices, plans, pieces = [], [], []
     for k, bundle in enumerate(bundles):
         matrix = wire.Matrix(
@@ -240,17 +218,25 @@ def build_rows(
     )
     synapse = np.empty(int(first[-1]), dtype=synapse_type(dtype))
     for k, matrix in enumerate(matrices):
-        mine = synapse[int(first[k]) : int(first[k + 1])]
+        records = synapse[int(first[k]) : int(first[k + 1])]
+        whole = matrix._replace(target=records["place"], weight=records["weight"])
         for plan, piece in zip(plans[k], pieces[k], strict=True):
-            whole = matrix._replace(target=mine["place"], weight=mine["weight"])
             wire.fill_projection(whole, piece, plan, run)
+    reach_base = np.concatenate([[0], np.cumsum(n_rows, dtype=np.int64)]).astype(np.int64)
+    reach = np.zeros(int(reach_base[-1]), dtype=np.int32)
+    for k, matrix in enumerate(matrices):
+        mine = reach[reach_base[k] : reach_base[k + 1]]
+        wire.longest_delays(mine, matrix.start, matrix.d_lo, matrix.n_delays)
+    base = np.array([first[k] + m.base[:-1] for k, m in enumerate(matrices)], dtype=np.int64)
     return Rows(
         first_unit=_ints(units.first[b.source] for b in bundles),
         n_rows=_ints(n_rows),
         delay_low=_ints(b.delay_low for b in bundles),
         delay_high=_ints(b.delay_high for b in bundles),
+        reach_base=reach_base[:-1],
+        reach=reach,
         table=table[:-1],
-        base=_ints(n for k, m in enumerate(matrices) for n in first[k] + m.base[:-1]).reshape(-1, n_r),
+        base=base.reshape(-1, n_r),
         start=start,
         synapse=synapse,
     )

@@ -34,7 +34,10 @@ def test_peers_run_our_microcircuit(scale, background):
             abs(theirs["weight_pa"][t, s]) * parameters.PD14["weight_std"], rel=1e-12
         )
         delay = parameters.PD14["delay_exc_ms" if theirs["weight_pa"][t, s] > 0 else "delay_inh_ms"]
-        assert (projection.delay_ms.mean, projection.delay_ms.std) == (delay, 0.5 * delay)
+        # An input of NEST acts one step later after the same delay.
+        assert projection.delay_ms.mean == pytest.approx(delay + parameters.DT_MS, rel=1e-12)
+        assert projection.delay_ms.std == 0.5 * delay
+        assert projection.delay_ms.low == pytest.approx(1.5 * parameters.DT_MS, rel=1e-12)
     np.testing.assert_array_equal(found, theirs["synapses"])
     for k, population in enumerate(ours.populations.values()):
         cell = population.neuron

@@ -4,8 +4,9 @@
                          [--warmup-ms W] [--threads N] [--seed S] [--background poisson|dc]
 
 build_s is the time of creating, connecting and nest.Prepare(); sim_s that of nest.Run(duration) after
-nest.Run(warmup).  NEST's own conventions: a delay acts one step later than the same number does in snnsim,
-and a delay of a plastic synapse is dendritic.  coba runs with NEST's adaptive Runge-Kutta solver.
+nest.Run(warmup).  NEST's own conventions: a delay acts one step later than the same number does in snnsim
+(whose microcircuit has delays one step longer), and a delay of a plastic synapse is dendritic.  coba runs
+with NEST's adaptive Runge-Kutta solver.
 """
 
 from __future__ import annotations
