@@ -21,7 +21,7 @@ from scipy import special, stats
 from snnsim.connectivity import AllToAll
 from snnsim.kernels import connectivity as kernel
 from snnsim.kernels import sampling
-from snnsim.models import LIF
+from snnsim.models import IF
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.projection import Projection
@@ -515,8 +515,8 @@ def test_both_passes_are_one_compiled_code(precision: str, monkeypatch: pytest.M
     for name in ("count_projection", "fill_projection"):
         monkeypatch.setattr(kernel, name, spied(getattr(kernel, name)))
     network = Network(
-        populations={"a": Population(n=20, neuron=LIF())},
-        projections={"p": Projection(source="a", target="a", rule=AllToAll(), weight_pa=1.0, delay_ms=0.4)},
+        populations={"a": Population(n=20, neuron=IF(v_th_mv=1.0, v_reset_mv=0.0))},
+        projections={"p": Projection(source="a", target="a", rule=AllToAll(), weight_mv=1.0, delay_ms=0.4)},
         precision=precision,
     )
     with Simulator(network, dt_ms=0.1, n_ranges=2):

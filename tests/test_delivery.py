@@ -172,7 +172,8 @@ def test_reach_of_each_row(n_ranges: int) -> None:
         stimuli={"g": SpikeTrains(n=n, times_ms=np.array([0.1]), ids=np.array([0]))},
         projections={
             name: Projection(
-                source="g", target="a", weight_mv=1.0, delay_ms=rng.integers(least, least + 21, n_synapses) * DT,
+                source="g", target="a", weight_mv=1.0,
+                delay_ms=rng.integers(least, least + 21, n_synapses) * DT,
                 rule=Arrays(source=rng.integers(0, n, n_synapses), target=rng.integers(0, 60, n_synapses)),
             )
             for name, least in (("near", 1), ("far", 90))
