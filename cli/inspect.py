@@ -61,6 +61,7 @@ def inspect(
 def _config(config: Config, data: Path | None) -> dict[str, Any]:
     from snnsim.results import sizes_of
     from snnsim.validation import config_facts
+    from snnsim.weights import weight_unit
     from snnsim.wiring import expected_synapses
 
     facts = config_facts(config, data)
@@ -88,7 +89,7 @@ def _config(config: Config, data: Path | None) -> dict[str, Any]:
                     expected_synapses(p.rule, sizes[p.source], sizes[p.target], p.source == p.target)
                 ),
                 "weight": _value(p.weight),
-                "unit": "mV" if p.weight_mv is not None else "pA",
+                "unit": weight_unit(p),
                 "delay_ms": _value(p.delay_ms),
                 "plasticity": p.plasticity.KIND if p.plasticity is not None else "",
             }

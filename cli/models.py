@@ -57,7 +57,7 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     from snnsim.config import Document, Run
     from snnsim.connectivity import RULES
     from snnsim.distributions import DISTRIBUTIONS
-    from snnsim.models import NEURONS, AdaptiveThreshold, Delta, Exponential
+    from snnsim.models import NEURONS, SYNAPSES, AdaptiveThreshold
     from snnsim.plasticity import STDP, Normalisation
     from snnsim.population import Population
     from snnsim.probe import Probe
@@ -67,7 +67,7 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     groups: dict[str, tuple[type[Spec], ...]] = {
         "tables": (Document, Run, Population, Projection, Probe, Phase, Classify),
         "neurons": NEURONS,
-        "synapses": (Delta, Exponential),
+        "synapses": SYNAPSES,
         "thresholds": (AdaptiveThreshold,),
         "connection rules": RULES,
         "learning rules": (STDP, Normalisation),

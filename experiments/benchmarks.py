@@ -13,6 +13,7 @@ from functools import partial
 from snnsim.checks import check
 from snnsim.errors import ConfigError, nearest
 from snnsim.examples.brunel_10k import THEORY_HZ, brunel_10k
+from snnsim.examples.coba import coba
 from snnsim.examples.cuba import cuba
 from snnsim.examples.microcircuit import MEAN_RATES_HZ, NAMES, microcircuit
 from snnsim.examples.stdp_1m import stdp_1m
@@ -62,6 +63,14 @@ BENCHMARKS: dict[str, Benchmark] = {
         tiny=0.1,
         precision="float64",
         reference_hz={"exc": "5.4 to 6.0", "inh": "5.5 to 5.7"},
+    ),
+    "coba": Benchmark(
+        "Vogels and Abbott 2005, conductance-based: 4,000 cells, 320,000 synapses, no input",
+        coba,
+        scales=(0.1, 1000.0),
+        tiny=0.1,
+        precision="float64",
+        reference_hz={"exc": "19 to 21", "inh": "19 to 20"},
     ),
     "brunel": Benchmark(
         "Brunel 2000 with 10,000 cells, 10 million delta synapses",

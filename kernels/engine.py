@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit
 
 from snnsim.kernels.barrier import wait_for_all
+from snnsim.kernels.conductance import GAIN, LEAK, update_conductance
 from snnsim.kernels.delivery import deliver
 from snnsim.kernels.neurons import (
     CHUNK,
@@ -184,7 +185,13 @@ def update_equal(ids, found, layout, cells, parameters, buffer, drives, scratch,
         slots = base + offset
         poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, unit - layout.pop_first[p], t)
         potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], scratch.spiked[:n]
-        if parameters.channels[p] == 1:
+        if parameters.conductance[p] != 0:
+            n_fired = update_conductance(
+                potential, refractory, cells.current[0, a:b], cells.current[1, a:b],
+                buffer[slots : slots + n], buffer[slots + size : slots + size + n], spiked,
+                p_leak, value[GAIN, column], drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold,
+            )  # fmt: skip
+        elif parameters.channels[p] == 1:
             n_fired = update(
                 potential, cells.carry[a:b], refractory, cells.current[0, a:b], None,
                 buffer[slots : slots + n], None, spiked,
@@ -234,7 +241,15 @@ def update_unequal(ids, found, layout, cells, parameters, buffer, drives, scratc
             for k in range(n):
                 threshold[k] += cells.theta[a + k]
         potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], scratch.spiked[:n]
-        if parameters.channels[p] == 1:
+        if parameters.conductance[p] != 0:
+            n_fired = update_conductance(
+                potential, refractory, cells.current[0, a:b], cells.current[1, a:b],
+                buffer[slots : slots + n], buffer[slots + size : slots + size + n], spiked,
+                value[LEAK, column:end], value[GAIN, column:end], drive,
+                value[P_VC, column:end], value[P_CC, column:end],
+                value[P_VC + 1, column:end], value[P_CC + 1, column:end], threshold,
+            )  # fmt: skip
+        elif parameters.channels[p] == 1:
             n_fired = update(
                 potential, cells.carry[a:b], refractory, cells.current[0, a:b], None,
                 buffer[slots : slots + n], None, spiked,

@@ -38,7 +38,7 @@ class Cells(NamedTuple):
 
     potential: np.ndarray  # F[N]     mV  relative to rest
     carry: np.ndarray  # F[N]         mV  what rounding took from the potential
-    current: np.ndarray  # F[n_channels, N]  pA  exc, inh
+    current: np.ndarray  # F[n_channels, N]  pA, or nS of a conductance  exc, inh
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left
 
@@ -50,9 +50,10 @@ class CellParameters(NamedTuple):
     refractory_steps: np.ndarray  # int32[n_columns]
     column: np.ndarray  # int64[n_pops]  first column
     shared: np.ndarray  # int64[n_pops]  1 where all neurons share their parameters
-    channels: np.ndarray  # int64[n_pops]  1 (delta) or 2 (exponential)
+    channels: np.ndarray  # int64[n_pops]  1 (delta) or 2 (exponential, conductance)
     subtract: np.ndarray  # int64[n_pops]  1 for reset by subtraction
     adaptive: np.ndarray  # int64[n_pops]  1 with an adaptive threshold
+    conductance: np.ndarray  # int64[n_pops]  1 where channels are conductances, see kernels/conductance.py
 
 
 class Spikes(NamedTuple):

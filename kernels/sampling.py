@@ -9,6 +9,7 @@ needs exactly one uniform number and is a monotone function of it:
                a = (p2 - p0) / p1,  b = (p3 - p0) / p1
     LOGNORMAL  exp of such a normal variable; p0 > 0 and p1 are the mean and the standard deviation
                of the untruncated variable itself, p2 and p3 > 0 the bounds of the variable
+    CLIPPED    p0 + p1 Phi^-1(u), moved into [p2, p3]
 
 Bounds may be infinite.  A zero standard deviation is the constant p0, moved into the bounds.
 """
@@ -21,7 +22,7 @@ from numba import njit
 
 from snnsim.kernels.random import uniform01
 
-CONSTANT, UNIFORM, NORMAL, LOGNORMAL = 0, 1, 2, 3
+CONSTANT, UNIFORM, NORMAL, LOGNORMAL, CLIPPED = 0, 1, 2, 3, 4
 
 _HALF_GRID = 2.0**-54  # half of the spacing of uniform01: u = 0 stands for the interval's middle
 _SMALLEST = 2.0**-1074  # keeps the quantile finite where bounds lie beyond 38 standard deviations
@@ -137,7 +138,7 @@ def prepare(kind, p0, p1, p2, p3):
     if kind == CONSTANT or scale == 0.0:
         constant = centre if kind == CONSTANT else min(max(centre, low), high)
         return Law(CONSTANT, constant, 0.0, 0.0, 0.0, constant, constant)
-    a, b = low, high
+    a, b = (-np.inf, np.inf) if kind == CLIPPED else (low, high)
     if kind == LOGNORMAL:
         variance = math.log1p((scale / centre) * (scale / centre))
         centre = math.log(centre) - 0.5 * variance

@@ -148,10 +148,7 @@ def poisson_input(arrived, draw, draw_16, count, drives, d, low, t):
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def count_one(upper, fine, k, cut):
-    """Number of cuts <= u = 2**37 upper + 37 bits of number k of sub-stream `fine`.
-
-    cut  uint64[...]  ascending
-    """
+    """Number of cuts <= u = 2**37 upper + 37 bits of `fine`, number k.   cut  uint64[...]  ascending"""
     u = (np.uint64(upper) << np.uint64(37)) | (subkey(fine, k) >> np.uint64(27))
     left, right = 0, cut.size
     while left < right:
@@ -184,9 +181,9 @@ def count_shared(count, upper, fine, low, cut):
         if upper_bits(cut, j) > highest:
             break
         add_eight(
-            count, upper, upper_bits(cut, j),
-            upper_bits(cut, j + 1), upper_bits(cut, j + 2), upper_bits(cut, j + 3), upper_bits(cut, j + 4),
-            upper_bits(cut, j + 5), upper_bits(cut, j + 6), upper_bits(cut, j + 7),
+            count, upper,
+            upper_bits(cut, j), upper_bits(cut, j + 1), upper_bits(cut, j + 2), upper_bits(cut, j + 3),
+            upper_bits(cut, j + 4), upper_bits(cut, j + 5), upper_bits(cut, j + 6), upper_bits(cut, j + 7),
         )  # fmt: skip
     largest = np.uint16(0)
     for k in range(upper.size):

@@ -17,8 +17,8 @@ _HOMES = {
         "AllToAll", "Arrays", "FixedInDegree", "FixedOutDegree", "FixedTotalNumber", "OneToOne",
         "PairwiseBernoulli",
     ),
-    "distributions": ("LogNormal", "Normal", "Uniform"),
-    "models": ("IF", "LIF", "AdaptiveThreshold", "Delta", "Exponential"),
+    "distributions": ("ClippedNormal", "LogNormal", "Normal", "Uniform"),
+    "models": ("IF", "LIF", "AdaptiveThreshold", "Conductance", "Delta", "Exponential"),
     "network": ("Network",),
     "population": ("Population",),
     "probe": ("Probe",),
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
         OneToOne,
         PairwiseBernoulli,
     )
-    from snnsim.distributions import LogNormal, Normal, Uniform
+    from snnsim.distributions import ClippedNormal, LogNormal, Normal, Uniform
     from snnsim.errors import (
         ConfigError,
         ConversionError,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         StorageError,
         TargetError,
     )
-    from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential
+    from snnsim.models import IF, LIF, AdaptiveThreshold, Conductance, Delta, Exponential
     from snnsim.network import Network
     from snnsim.plasticity import STDP, Normalisation
     from snnsim.population import Population

@@ -157,7 +157,25 @@ class LogNormal(_Bounded):
         return (self.mean, self.std, *self._bounds())
 
 
-DISTRIBUTIONS: tuple[type[Distribution], ...] = (Uniform, Normal, LogNormal)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClippedNormal(_Bounded):
+    """Normal, where what lies outside [low, high] is moved to the nearer bound."""
+
+    KIND = "clipped_normal"
+    low: float | None = number(None, help="values below become this")
+    high: float | None = number(None, help="values above become this")
+
+    def support(self) -> tuple[float, float]:
+        return self._bounds()
+
+    def code(self) -> int:
+        return 4
+
+    def parameters(self) -> tuple[float, float, float, float]:
+        return (self.mean, self.std, *self._bounds())
+
+
+DISTRIBUTIONS: tuple[type[Distribution], ...] = (Uniform, Normal, LogNormal, ClippedNormal)
 
 Values = float | list[float] | tuple[float, ...] | np.ndarray | Distribution
 

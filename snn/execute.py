@@ -20,6 +20,7 @@ from snnsim.run_report import draw_figures, write_run_report
 from snnsim.runs import RunDirectory
 from snnsim.simulator import Simulator
 from snnsim.weightfile import Edges, write_weights
+from snnsim.weights import weight_unit
 
 Progress = Callable[[int, int], object]
 Stop = Callable[[], str | None]
@@ -154,7 +155,7 @@ class _Job:
         plastic = {name: p for name, p in network.projections.items() if p.plastic}
         if stopped_by is None and plastic:
             edges = {
-                name: Edges(*self.simulator.weights(name), "mV" if p.weight_mv is not None else "pA")
+                name: Edges(*self.simulator.weights(name), weight_unit(p))
                 for name, p in plastic.items()
             }
             write_weights(self.run.path / "weights.h5", edges)

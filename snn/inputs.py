@@ -18,6 +18,7 @@ from snnsim.network import Network
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains
 from snnsim.streams import key_of, realise
 from snnsim.units import Units
+from snnsim.weights import weight_of
 
 FOREVER = 2**61
 _RARE = 0.1  # probability up to which sources are drawn by the gaps between their spikes
@@ -235,9 +236,7 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
     return Drives(
         poisson_pop=_ints([units.names.index(s.target) for _, s in poisson]),
         poisson_channel=_ints([_drive_channel(network, s) for _, s in poisson]),
-        poisson_weight=np.array(
-            [s.weight_pa if s.weight_pa is not None else s.weight_mv for _, s in poisson], dtype=np.float64
-        ),
+        poisson_weight=np.array([weight_of(s) for _, s in poisson], dtype=np.float64),
         poisson_key=np.array([key_of(seed, f"stimuli.{name}") for name, _ in poisson], dtype=np.uint64),
         poisson_start=_ints([low for low, _ in windows]),
         poisson_stop=_ints([high for _, high in windows]),
@@ -258,8 +257,9 @@ def make_drives(network: Network, units: Units, dt_ms: float, seed: int) -> Driv
 
 
 def _drive_channel(network: Network, drive: PoissonDrive) -> int:
-    two = network.populations[drive.target].neuron.synapse.n_currents == 2
-    return int(two and drive.weight_pa is not None and drive.weight_pa < 0)
+    if network.populations[drive.target].neuron.synapse.n_currents == 1:
+        return 0
+    return int(drive.receptor == "inh" or (drive.receptor is None and weight_of(drive) < 0))
 
 
 def learning_periods(network: Network, images: dict[str, EncodedImages]) -> list[tuple[int, int]]:

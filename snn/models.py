@@ -1,9 +1,11 @@
 """Neuron models: parameters, units and equations.  No state lives here.
 
-All models share one form, integrated exactly (Rotter & Diesmann 1999) with step dt:
+Without conductances all models share one form, integrated exactly (Rotter & Diesmann 1999) with step dt:
 
     v(t + dt) = e + (v(t) - e) P_vv + sum_c P_vc i_c(t) + P_v0 I_bias
     i_c(t + dt) = i_c(t) P_cc                                   c = exc, inh
+
+With them v is integrated by exponential Euler: exactly for conductances that stand still within a step.
 
 A spike is emitted when v >= v_th (+ theta, with an adaptive threshold) after the step; then v is
 reset and held for t_ref.  Input that arrives at t is added to i_c (or to v, for delta synapses)
@@ -13,6 +15,7 @@ before the step is taken; delta input to a refractory neuron is lost.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,7 +30,8 @@ class Delta(Spec):
     """A spike makes the membrane potential jump by its weight (`weight_mv`)."""
 
     KIND = "delta"
-    n_currents = 1  # as the kernels see it: a current without memory
+    n_currents: ClassVar[int] = 1  # as the kernels see it: a current without memory
+    weight_key: ClassVar[str] = "weight_mv"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -41,6 +45,7 @@ class Exponential(Spec):
     """
 
     KIND = "exponential"
+    weight_key: ClassVar[str] = "weight_pa"
     tau_exc_ms: Values = values(unit="ms", above=0.0, help="decay of the excitatory current")
     tau_inh_ms: Values | None = values(
         None,
@@ -53,6 +58,31 @@ class Exponential(Spec):
     def n_currents(self) -> int:
         """1, or 2 where inhibition has a current of its own."""
         return 1 if self.tau_inh_ms is None else 2
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conductance(Spec):
+    """A spike makes a conductance jump by its weight (`weight_ns`), which decays with tau.
+
+    tau_exc dg_exc/dt = -g_exc ;  tau_inh dg_inh/dt = -g_inh
+
+    Into the membrane flow the currents g_exc (e_exc - v) + g_inh (e_inh - v).  Weights are never negative:
+    `receptor` says which of the two conductances a spike adds to.  The leak is c_m / tau_m.
+    """
+
+    KIND = "conductance"
+    n_currents: ClassVar[int] = 2
+    weight_key: ClassVar[str] = "weight_ns"
+    tau_exc_ms: Values = values(unit="ms", above=0.0, help="decay of the excitatory conductance")
+    tau_inh_ms: Values = values(unit="ms", above=0.0, help="decay of the inhibitory conductance")
+    e_exc_mv: Values = values(unit="mV", help="reversal potential of excitation")
+    e_inh_mv: Values = values(unit="mV", help="reversal potential of inhibition")
+    g_exc_init_ns: Values = values(0.0, unit="nS", low=0.0, help="excitatory conductance at the start")
+    g_inh_init_ns: Values = values(0.0, unit="nS", low=0.0, help="inhibitory conductance at the start")
+
+
+Synapse = Delta | Exponential | Conductance
+SYNAPSES: tuple[type[Spec], ...] = (Delta, Exponential, Conductance)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,9 +117,7 @@ class Neuron(Spec):
     t_ref_ms: Values = values(0.0, unit="ms", low=0.0, help="refractory period, a multiple of dt")
     i_bias_pa: Values = values(0.0, unit="pA", help="constant current")
     v_init_mv: Values | None = values(None, unit="mV", help="potential at the start; without: rest or reset")
-    synapse: Delta | Exponential = record(
-        Delta, Exponential, default=Delta(), help="what an arriving spike does"
-    )
+    synapse: Synapse = record(*SYNAPSES, default=Delta(), help="what an arriving spike does")
     threshold: AdaptiveThreshold | None = record(AdaptiveThreshold, default=None, help="adaptive threshold")
 
     def check_together(self, where: str) -> None:
@@ -154,6 +182,8 @@ class LIF(Neuron):
     """Leaky integrate-and-fire.
 
     tau_m dv/dt = -(v - v_rest) + (tau_m / c_m) (i_exc + i_inh + i_bias)
+
+    With conductances, i_exc = g_exc (e_exc - v) and i_inh = g_inh (e_inh - v).
     """
 
     KIND = "lif"

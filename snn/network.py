@@ -9,12 +9,13 @@ import numpy as np
 
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import choice, table
-from snnsim.models import Delta
+from snnsim.models import Conductance, Delta
 from snnsim.population import Population
 from snnsim.probe import Probe
 from snnsim.projection import Projection, check_ids, check_rule
 from snnsim.spec import Spec
 from snnsim.stimuli import STIMULI, Current, Images, PoissonDrive, SpikeSource, Stimulus
+from snnsim.weights import check_target
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -82,19 +83,9 @@ class Network(Spec):
                 code="config.unknown_name",
             )
         target = self._population(projection.target, f"{where}.target")
-        delta = isinstance(target.neuron.synapse, Delta)
-        _check_weight_unit(projection.weight_mv is not None, delta, projection.target, where)
+        check_target(projection, target.neuron.synapse, where)
         if target.neuron.synapse.n_currents == 2:
             projection.inferred_receptor(where)
-        elif projection.receptor is not None:
-            raise ConfigError(
-                "delta synapses have no receptors" if delta else "all spikes add to one current",
-                where=f"{where}.receptor",
-                got=projection.receptor,
-                fix="remove receptor"
-                if delta
-                else f"remove receptor, or give {projection.target} a tau_inh_ms",
-            )
         n_source, n_target = self._size(projection.source), target.n
         check_rule(
             projection.rule, n_source, n_target, projection.source == projection.target, f"{where}.rule"
@@ -123,8 +114,7 @@ class Network(Spec):
     def _check_stimulus(self, stimulus: Stimulus, where: str) -> None:
         if isinstance(stimulus, PoissonDrive):
             target = self._population(stimulus.target, f"{where}.target")
-            delta = isinstance(target.neuron.synapse, Delta)
-            _check_weight_unit(stimulus.weight_mv is not None, delta, stimulus.target, where)
+            check_target(stimulus, target.neuron.synapse, where)
             _check_length(stimulus.rate_hz, target.n, f"{where}.rate_hz")
         elif isinstance(stimulus, Current):
             target = self._population(stimulus.target, f"{where}.target")
@@ -183,7 +173,22 @@ class Network(Spec):
             check_ids(probe.ids, size, f"{where}.ids")
         if probe.target in self.populations:
             neuron = self.populations[probe.target].neuron
-            if probe.variable in ("i_exc_pa", "i_inh_pa") and isinstance(neuron.synapse, Delta):
+            conducts = isinstance(neuron.synapse, Conductance)
+            if probe.variable.startswith("g_") and not conducts:
+                raise ConfigError(
+                    f"{probe.target} has {neuron.synapse.KIND} synapses, and no conductance",
+                    where=f"{where}.variable",
+                    got=probe.variable,
+                    fix="record something else, or give the neuron conductance synapses",
+                )
+            if probe.variable.startswith("i_") and conducts:
+                raise ConfigError(
+                    f"{probe.target} has conductance synapses, whose currents are not kept",
+                    where=f"{where}.variable",
+                    got=probe.variable,
+                    expected=probe.variable.replace("i_", "g_").replace("_pa", "_ns"),
+                )
+            if probe.variable.startswith("i_") and isinstance(neuron.synapse, Delta):
                 raise ConfigError(
                     "delta synapses have no current", where=f"{where}.variable", got=probe.variable
                 )
@@ -207,17 +212,4 @@ def _check_length(value: object, n: int, where: str) -> None:
     if isinstance(value, np.ndarray) and value.shape != (n,):
         raise ConfigError(
             "one value for each is needed", where=where, got=f"{value.size} values", expected=f"{n} values"
-        )
-
-
-def _check_weight_unit(in_mv: bool, delta: bool, target: str, where: str) -> None:
-    if in_mv != delta:
-        wrong, right = ("weight_mv", "weight_pa") if in_mv else ("weight_pa", "weight_mv")
-        synapse = "delta" if delta else "exponential"
-        raise ConfigError(
-            f"{target} has {synapse} synapses",
-            where=f"{where}.{wrong}",
-            got=wrong,
-            expected=right,
-            fix=f"give {right}, or change the synapse of {target}",
         )

@@ -10,14 +10,15 @@ from snnsim.errors import ConfigError
 from snnsim.fields import choice, indices, number, text
 from snnsim.spec import Spec
 
-STATE_VARIABLES = ("v_mv", "i_exc_pa", "i_inh_pa", "theta_mv")
+STATE_VARIABLES = ("v_mv", "i_exc_pa", "i_inh_pa", "g_exc_ns", "g_inh_ns", "theta_mv")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Probe(Spec):
     """What to record.
 
-    variable   spikes of a population or spike source; v_mv, i_exc_pa, i_inh_pa, theta_mv of a population;
+    variable   spikes of a population or spike source; v_mv, theta_mv of a population, i_exc_pa, i_inh_pa of
+               its exponential synapses or g_exc_ns, g_inh_ns of its conductances;
                weight of a plastic projection; every_ms is then required
     Weights are numbered and sampled in the order of their synapses: by source, then delay, then target.
     A sample at time t is the state at the start of step t / dt, before anything arrives.

@@ -30,9 +30,10 @@ from snnsim.kernels.layout import (
 from snnsim.kernels.neurons import CHUNK
 from snnsim.kernels.plasticity import catch_up_all
 from snnsim.kernels.stdp import NOTED
+from snnsim.models import Conductance
 from snnsim.network import Network
 from snnsim.plastic_wiring import build_plastic
-from snnsim.propagators import cell_parameters, start_mv
+from snnsim.propagators import cell_parameters, start_mv, start_ns
 from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_static, bundles_of, delay_range
@@ -194,18 +195,20 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
 def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:
     """The state of all neurons at step 0."""
     n = units.n_neurons
-    potential, theta = np.zeros(n), np.zeros(n)
+    potential, theta, current = np.zeros(n), np.zeros(n), np.zeros((units.n_channels, n))
     for name, population in network.populations.items():
         at = slice(units.first[name] - units.n_sources, units.first[name] - units.n_sources + population.n)
         where, neuron = f"populations.{name}.neuron", population.neuron
         potential[at] = start_mv(neuron, population.n, seed, where)
+        if isinstance(neuron.synapse, Conductance):
+            current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
         if neuron.threshold is not None:
             purpose = f"{where}.threshold.theta_init_mv"
             theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
     return Cells(
         potential.astype(dtype),
         np.zeros(n, dtype),
-        np.zeros((units.n_channels, n), dtype),
+        current.astype(dtype),
         theta.astype(dtype),
         np.zeros(n, dtype=np.int32),
     )

@@ -13,17 +13,19 @@ from snnsim.errors import ConfigError
 from snnsim.fields import choice, record, text, values
 from snnsim.plasticity import STDP, Normalisation
 from snnsim.spec import Spec
+from snnsim.weights import check_weight, weight_key, weight_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Projection(Spec):
     """Connections from a population or spike source to a population.
 
-    A spike emitted in step t arrives in step t + delay.  `receptor` picks the time constant of exponential
-    synapses; without it the common sign decides that the weights have and, with plasticity, can come to
-    have.  Weights of both signs need two projections, or a receptor, or a target whose exponential synapses
-    have no tau_inh_ms and so one current for both signs.  Given delays must be multiples of dt; drawn ones
-    are rounded to the nearest step.
+    A spike emitted in step t arrives in step t + delay.  `receptor` picks the conductance that it adds to, or
+    the time constant of exponential synapses; without it the common sign decides that the weights have and,
+    with plasticity, can come to have.  Conductances are never negative, and always need it.  Weights of both
+    signs need two projections, or a receptor, or a target whose exponential synapses have no tau_inh_ms and
+    so one current for both signs.  Given delays must be multiples of dt; drawn ones are rounded to the
+    nearest step.
     """
 
     source: str = text(help="population or spike source")
@@ -31,6 +33,9 @@ class Projection(Spec):
     rule: ConnectionRule = record(*RULES, help="which pairs are connected")
     weight_pa: Values | None = values(None, unit="pA", help="jump of the current (exponential synapses)")
     weight_mv: Values | None = values(None, unit="mV", help="jump of the potential (delta synapses)")
+    weight_ns: Values | None = values(
+        None, unit="nS", low=0.0, help="jump of the conductance (conductance synapses); needs receptor"
+    )
     delay_ms: Values = values(
         unit="ms",
         low=0.0,
@@ -40,7 +45,7 @@ class Projection(Spec):
         "exc",
         "inh",
         default=None,
-        help="which current the spike adds to; without: by the common sign of the weights",
+        help="which current or conductance the spike adds to; without: by the common sign of the weights",
     )
     plasticity: STDP | None = record(STDP, default=None, help="learning rule")
     normalisation: Normalisation | None = record(
@@ -50,8 +55,8 @@ class Projection(Spec):
     @property
     def weight(self) -> Values:
         """The weights, whatever their unit."""
-        found = self.weight_pa if self.weight_pa is not None else self.weight_mv
-        return 0.0 if found is None else found
+        found: Values = weight_of(self)
+        return found
 
     @property
     def plastic(self) -> bool:
@@ -68,7 +73,7 @@ class Projection(Spec):
     def inferred_receptor(self, where: str = "projection") -> str:
         """The receptor as given, or "exc" or "inh" as the sign of the weights says.
 
-        Only for exponential synapses.  Raises ConfigError when weights can have both signs.
+        Only where there are two of them.  Raises ConfigError when weights can have both signs.
         """
         if self.receptor is not None:
             return self.receptor
@@ -86,17 +91,9 @@ class Projection(Spec):
         return "inh" if low < 0 else "exc"
 
     def check_together(self, where: str) -> None:
-        if (self.weight_pa is None) == (self.weight_mv is None):
-            both = self.weight_pa is not None
-            raise ConfigError(
-                "weight_pa and weight_mv exclude each other" if both else "a key is missing",
-                where=f"{where}.weight_pa",
-                got="both" if both else None,
-                expected="exactly one of weight_pa, weight_mv",
-                code="config.invalid" if both else "config.missing_key",
-            )
-        unit = "pa" if self.weight_pa is not None else "mv"
-        for name, value in ((f"weight_{unit}", self.weight), ("delay_ms", self.delay_ms)):
+        check_weight(self, where)
+        key = weight_key(self)
+        for name, value in ((key, self.weight), ("delay_ms", self.delay_ms)):
             if isinstance(value, np.ndarray):
                 if not isinstance(self.rule, Arrays):
                     raise ConfigError(
@@ -129,10 +126,18 @@ class Projection(Spec):
                 expected=">= 0",
                 fix="set w_min = 0, or remove normalisation",
             )
+        if self.weight_ns is not None and rule is not None and rule.w_min < 0:
+            raise ConfigError(
+                "a conductance must stay >= 0",
+                where=f"{where}.plasticity.w_min",
+                got=rule.w_min,
+                expected=">= 0",
+                fix="set w_min = 0",
+            )
         if rule is not None and (low < rule.w_min or high > rule.w_max):
             raise ConfigError(
                 "initial weights lie outside the bounds of the learning rule",
-                where=f"{where}.weight_{unit}",
+                where=f"{where}.{key}",
                 got=f"{low:g} to {high:g}",
                 expected=f"{rule.w_min:g} to {rule.w_max:g}",
             )

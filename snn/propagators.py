@@ -8,6 +8,7 @@ phi(y) = (1 - exp(-y)) / y with phi(0) = 1:
     P_VC = dt / c_m * exp(-min(g, s) dt) * phi(|g - s| dt)
 
 The last form is smooth through tau_syn = tau_m and never overflows.  Source: Rotter & Diesmann 1999.
+Conductances have no such propagators: see kernels/conductance.py for what their rows hold.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from __future__ import annotations
 import numpy as np
 
 from snnsim.grid import to_step_array
+from snnsim.kernels import conductance
 from snnsim.kernels import neurons as k
 from snnsim.kernels.layout import CellParameters
-from snnsim.models import LIF, Exponential, Neuron
+from snnsim.models import LIF, Conductance, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.streams import realise
 from snnsim.units import Units
@@ -65,7 +67,10 @@ def parameter_columns(
     value[k.P_LEAK] = np.expm1(-leak * dt_ms)
     value[k.P_V0] = gain * phi(leak * dt_ms)
     value[k.DRIVE] = value[k.P_V0] * get("i_bias_pa")
-    if isinstance(neuron.synapse, Exponential):
+    if isinstance(neuron.synapse, Conductance):
+        _conductance_rows(value, neuron.synapse, leak * dt_ms, gain, rest, dt_ms, seed, f"{where}.synapse")
+        value[k.DRIVE] = gain * get("i_bias_pa")
+    elif isinstance(neuron.synapse, Exponential):
         for c, name in enumerate(("tau_exc_ms", "tau_inh_ms")[: neuron.synapse.n_currents]):
             rate = 1.0 / realise(getattr(neuron.synapse, name), n, seed, f"{where}.synapse.{name}")
             value[k.P_CC + c] = np.exp(-rate * dt_ms)
@@ -84,6 +89,26 @@ def parameter_columns(
     return value, _refractory_steps(neuron, n, dt_ms, seed, where)
 
 
+def _conductance_rows(
+    value: np.ndarray, synapse: Conductance, leak: np.ndarray, gain: np.ndarray, rest: np.ndarray,
+    dt_ms: float, seed: int, where: str,
+) -> None:  # fmt: skip
+    value[conductance.LEAK] = np.maximum(leak, conductance.LEAST_LEAK)
+    value[conductance.GAIN] = gain
+    pairs = (("tau_exc_ms", "e_exc_mv"), ("tau_inh_ms", "e_inh_mv"))
+    for c, (tau, reversal) in enumerate(pairs):
+        time = realise(getattr(synapse, tau), rest.size, seed, f"{where}.{tau}")
+        level = realise(getattr(synapse, reversal), rest.size, seed, f"{where}.{reversal}")
+        value[k.P_CC + c] = np.exp(-dt_ms / time)
+        value[k.P_VC + c] = gain * (level - rest)
+
+
+def start_ns(synapse: Conductance, n: int, seed: int, where: str) -> np.ndarray:
+    """float64[2, n]: conductances at the start, exc and inh."""
+    names = ("g_exc_init_ns", "g_inh_init_ns")
+    return np.stack([realise(getattr(synapse, name), n, seed, f"{where}.{name}") for name in names])
+
+
 def _refractory_steps(neuron: Neuron, n: int, dt_ms: float, seed: int, where: str) -> np.ndarray:
     t_ref = realise(neuron.t_ref_ms, n, seed, f"{where}.t_ref_ms")
     if isinstance(neuron.t_ref_ms, float | np.ndarray):
@@ -95,7 +120,7 @@ def _refractory_steps(neuron: Neuron, n: int, dt_ms: float, seed: int, where: st
 
 def is_shared(neuron: Neuron) -> bool:
     """Do all neurons of a population with this model have the same parameters?"""
-    initial = ("v_init_mv", "theta_init_mv")
+    initial = ("v_init_mv", "theta_init_mv", "g_exc_init_ns", "g_inh_init_ns")
     parts = [neuron, neuron.synapse, neuron.threshold]
     return all(
         isinstance(value, float | str | type(None)) or name in initial or name in ("synapse", "threshold")
@@ -109,7 +134,7 @@ def cell_parameters(
     network: Network, units: Units, dt_ms: float, seed: int, dtype: np.dtype
 ) -> CellParameters:
     """Parameters of all populations; sources have no columns."""
-    blocks, steps, column, shared, channels, subtract, adaptive = [], [], [], [], [], [], []
+    blocks, steps, column, shared, channels, subtract, adaptive, conducts = [], [], [], [], [], [], [], []
     total = 0
     for name in units.names:
         column.append(total)
@@ -118,6 +143,7 @@ def cell_parameters(
             channels.append(0)
             subtract.append(0)
             adaptive.append(0)
+            conducts.append(0)
             continue
         neuron = network.populations[name].neuron
         same = is_shared(neuron)
@@ -130,6 +156,7 @@ def cell_parameters(
         channels.append(neuron.synapse.n_currents)
         subtract.append(int(neuron.reset == "subtract"))
         adaptive.append(int(neuron.threshold is not None))
+        conducts.append(int(isinstance(neuron.synapse, Conductance)))
     return CellParameters(
         value=np.ascontiguousarray(np.concatenate(blocks, axis=1), dtype=dtype),
         refractory_steps=np.concatenate(steps),
@@ -138,4 +165,5 @@ def cell_parameters(
         channels=np.array(channels, dtype=np.int64),
         subtract=np.array(subtract, dtype=np.int64),
         adaptive=np.array(adaptive, dtype=np.int64),
+        conductance=np.array(conducts, dtype=np.int64),
     )

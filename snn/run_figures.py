@@ -13,6 +13,7 @@ from snnsim.plots_potentials import MAX_TRACES
 from snnsim.population import Population
 from snnsim.recording import read_state
 from snnsim.runs import RunDirectory
+from snnsim.weights import weight_unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def weights_in_time(run: RunDirectory, config: Config, name: str, view: View, ti
     if not found.times_ms.size:
         return None
     projection = config.network.projections[config.network.probes[name].target]
-    unit = "mV" if projection.weight_mv is not None else "pA"
+    unit = weight_unit(projection)
     return plots.weight_traces(found.times_ms, found.values, unit=unit, title=title, n_all=found.n_all)[0]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from snnsim.errors import FileError
 from snnsim.grid import STEP_LIMIT
 from snnsim.kernels.plasticity import STEP
+from snnsim.models import Conductance
 from snnsim.program import Program
 
 
@@ -32,6 +33,7 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise FileError("not a finite number", where=name, expected="finite numbers")
     _check_between("cells/refractory", arrays["cells/refractory"], 0, 2**31 - 1)
+    _check_conductances(program, arrays["cells/current"])
     _check_between("plastic/arrived", arrays["plastic/arrived"][:, STEP], -1, step)
     _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
 
@@ -44,6 +46,20 @@ def _check_between(name: str, value: np.ndarray, low: int, high: int) -> None:
             got=f"{value.min()} to {value.max()}",
             expected=f"{low} to {high}",
         )
+
+
+def _check_conductances(program: Program, current: np.ndarray) -> None:
+    units = program.units
+    for name, population in program.network.populations.items():
+        first = units.first[name] - units.n_sources
+        held = current[:, first : first + population.n]
+        if isinstance(population.neuron.synapse, Conductance) and held.min() < 0:
+            raise FileError(
+                "impossible values",
+                where="cells/current",
+                got=float(held.min()),
+                expected=f"conductances of {name} >= 0",
+            )
 
 
 def _check_spikes(program: Program, n_fired: np.ndarray, ids: np.ndarray) -> None:

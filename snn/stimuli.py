@@ -11,6 +11,7 @@ from snnsim.distributions import Values
 from snnsim.errors import ConfigError
 from snnsim.fields import array, choice, flag, indices, integer, number, records, text, values
 from snnsim.spec import Spec
+from snnsim.weights import check_weight
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,17 +156,20 @@ class PoissonDrive(Stimulus):
     rate_hz: Values = values(unit="Hz", low=0.0, help="rate of one train")
     weight_pa: float | None = number(None, unit="pA", help="jump of the current (exponential synapses)")
     weight_mv: float | None = number(None, unit="mV", help="jump of the potential (delta synapses)")
+    weight_ns: float | None = number(
+        None, unit="nS", low=0.0, help="jump of the conductance (conductance synapses); needs receptor"
+    )
+    receptor: str | None = choice(
+        "exc",
+        "inh",
+        default=None,
+        help="which current or conductance the spikes add to; without: by the sign of the weight",
+    )
     start_ms: float = number(0.0, unit="ms", low=0.0, help="silent before")
     stop_ms: float | None = number(None, unit="ms", low=0.0, help="silent from here on; without: never")
 
     def check_together(self, where: str) -> None:
-        if (self.weight_pa is None) == (self.weight_mv is None):
-            raise ConfigError(
-                "give either weight_pa or weight_mv",
-                where=f"{where}.weight_pa",
-                got=self.weight_pa,
-                expected="exactly one of them",
-            )
+        check_weight(self, where)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -12,6 +12,7 @@ from snnsim.kernels.plasticity import weights_now
 from snnsim.memory_recording import SampleLayout
 from snnsim.probe import Probe
 from snnsim.program import Program
+from snnsim.weights import weight_unit
 from snnsim.wiring import Bundle, bundles_of, channel_of, synapses_an_entry
 
 
@@ -32,7 +33,7 @@ class SynapseTable:
         self._plastic, self._q = program.plastic if projection.plastic else None, b
         self._slot_bits = program.layout.slot_bits
         self._dtype = np.dtype(network.precision)
-        self._unit = "pA" if projection.weight_pa is not None else "mV"
+        self._unit = weight_unit(projection)
         before, count = _share(program, bundles[b], name)
         units, channel = program.units, channel_of(network, projection)
         parts = []

@@ -19,9 +19,11 @@ _VARIABLES = {
     "v_mv": engine.POTENTIAL,
     "i_exc_pa": engine.CURRENT_EXC,
     "i_inh_pa": engine.CURRENT_INH,
+    "g_exc_ns": engine.CURRENT_EXC,  # what a channel holds, whatever its unit
+    "g_inh_ns": engine.CURRENT_INH,
     "theta_mv": engine.THETA,
 }
-UNITS = {"v_mv": "mV", "i_exc_pa": "pA", "i_inh_pa": "pA", "theta_mv": "mV"}
+UNITS = {name: {"mv": "mV", "pa": "pA", "ns": "nS"}[name.rpartition("_")[2]] for name in _VARIABLES}
 
 
 class Taps:

@@ -188,13 +188,13 @@ def build_rows(
     entries = [rows * b.n_delays + 1 for rows, b in zip(n_rows, bundles, strict=True)]
     table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
     start = np.zeros(int(table[-1]), dtype=np.uint32)
-    unused = np.empty(2, synapse_type(dtype))  # as what is filled: one compiled code for both passes
+    none = np.zeros(2, synapse_type(dtype))  # of the same kind as what is filled: kernels compile once
     matrices, plans, pieces = [], [], []
     for k, bundle in enumerate(bundles):
         matrix = wire.Matrix(
             start[table[k] : table[k + 1]].reshape(n_r, entries[k]),
-            unused["place"],
-            unused["weight"],
+            none["place"],
+            none["weight"],
             np.zeros(n_r + 1, np.int64),
             bundle.delay_low,
             bundle.n_delays,

@@ -296,4 +296,53 @@ test_phase = "test"
 readout_rule = "vote"
 """
 
-EXAMPLES = {"neurons": NEURONS, "rules": RULES, "learning": LEARNING, "inputs": INPUTS, "digits": DIGITS}
+CONDUCTANCES = """\
+schema = 1
+name = "conductances"
+
+[run]
+duration_ms = 100.0
+
+[populations.exc]
+n = 4
+
+[populations.exc.neuron]
+kind = "lif"
+tau_m_ms = 20.0
+v_rest_mv = -60.0
+v_th_mv = -50.0
+v_reset_mv = -60.0
+
+[populations.exc.neuron.synapse]
+kind = "conductance"
+tau_exc_ms = 5.0
+tau_inh_ms = 10.0
+e_exc_mv = 0.0
+e_inh_mv = -80.0
+g_exc_init_ns = 40.0
+g_inh_init_ns = { kind = "clipped_normal", mean = 200.0, std = 120.0, low = 0.0, high = 500.0 }
+
+[projections.self]
+source = "exc"
+target = "exc"
+weight_ns = 6.0
+receptor = "exc"
+delay_ms = 0.1
+rule = { kind = "all_to_all" }
+
+[stimuli.drive]
+kind = "poisson_drive"
+target = "exc"
+rate_hz = 50.0
+weight_ns = 2.0
+receptor = "inh"
+
+[probes.conductance]
+target = "exc"
+variable = "g_inh_ns"
+"""
+
+EXAMPLES = {
+    "neurons": NEURONS, "rules": RULES, "learning": LEARNING, "inputs": INPUTS, "digits": DIGITS,
+    "conductances": CONDUCTANCES,
+}  # fmt: skip

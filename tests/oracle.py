@@ -1,4 +1,4 @@
-"""Plain-Python twins of the kernels in random, neurons, delivery, plasticity, sources and engine.
+"""Plain-Python twins of the kernels in random, neurons, conductance, delivery, plasticity, sources, engine.
 
 Each has the name and the arguments of its kernel and changes the same arrays, but for the working memory of a
 thread (Scratch, Queue), which a twin has no use for.  They take one element at a time, search by looking at
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.kernels import conductance as co
 from snnsim.kernels import engine as e
 from snnsim.kernels import neurons as n
 from snnsim.kernels import plasticity as pl
@@ -122,6 +123,59 @@ def raise_theta(theta: Array, spiked: Array, theta_plus: Array) -> None:
     for k in range(len(theta)):
         if spiked[k]:
             theta[k] += theta_plus[k]
+
+
+# --- conductance
+
+
+def approach64(x: Any) -> tuple[np.float64, np.float64]:
+    return _approach(x, np.float64, np.int64, (co.C2, co.C4, co.C6, co.C8, co.C10, co.C12))
+
+
+def approach32(x: Any) -> tuple[np.float32, np.float32]:
+    return _approach(x, np.float32, np.int32, (co.C2, co.C4, co.C6))
+
+
+def _approach(x: Any, f: Any, integer: Any, series: tuple[float, ...]) -> Any:
+    """1 - exp(-x) as a fraction; k comes from rounding half to even, not from a trick with bits."""
+    wide = f is np.float64
+    high, low = (co.LN2_HIGH, co.LN2_LOW) if wide else (co.LN2_HIGH_32, co.LN2_LOW_32)
+    x = min(f(x), f(co.FAR))
+    k = f(np.rint(x * f(co.LOG2_E)))
+    r = (x - k * f(high)) - k * f(low)
+    r2 = r * r
+    total = f(series[-1])
+    for c in reversed(series[:-1]):
+        total = f(c) + r2 * total
+    whole = (f(2) + r2 * total) + r
+    scale = f(2.0 ** -int(k))
+    return (f(1) - scale) * whole + scale * (r + r), whole
+
+
+def update_conductance(
+    potential: Array, refractory: Array, g_exc: Array, g_inh: Array, arrived_exc: Array, arrived_inh: Array,
+    spiked: Array, leak: Any, gain: Any, drive: Any, v_exc: Any, c_exc: Any, v_inh: Any, c_inh: Any,
+    threshold: Any,
+) -> int:  # fmt: skip
+    for k in range(len(potential)):
+        row = [
+            p[k] if isinstance(p, np.ndarray) else p
+            for p in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold)
+        ]
+        exc, inh = g_exc[k] + arrived_exc[k], g_inh[k] + arrived_inh[k]
+        spiked[k] = 0
+        if refractory[k] > 0:
+            refractory[k] -= 1
+        else:
+            refractory[k] = 0
+            x = row[0] + row[1] * (exc + inh)
+            y = row[2] + (row[3] * exc + row[5] * inh)
+            part, whole = (approach64 if potential.dtype == np.float64 else approach32)(x)
+            potential[k] = potential[k] + (y - x * potential[k]) * part / (x * whole)
+            spiked[k] = potential[k] >= row[7]
+        g_exc[k], g_inh[k] = row[4] * exc, row[6] * inh
+        arrived_exc[k] = arrived_inh[k] = 0
+    return int(spiked.sum())
 
 
 # --- delivery
@@ -736,18 +790,26 @@ def update_unequal(
         threshold = value[n.THRESHOLD] + theta if adapts else value[n.THRESHOLD]
         exc, inh = (cells.current[min(c, layout.n_channels - 1), here][:1] for c in (0, 1))
         came = [buffer[slots + k + c * size :][:1] for c in (0, 1)]
-        one = parameters.channels[p] == 1
-        update(
-            v, carry, left, exc, None if one else inh, came[0], None if one else came[1], spiked,
-            value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1],
-            threshold,
-        )  # fmt: skip
+        if parameters.conductance[p]:
+            update_conductance(
+                v, left, exc, inh, came[0], came[1], spiked, value[co.LEAK], value[co.GAIN], drive,
+                value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1], threshold,
+            )  # fmt: skip
+        else:
+            one = parameters.channels[p] == 1
+            update(
+                v, carry, left, exc, None if one else inh, came[0], None if one else came[1], spiked,
+                value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1],
+                threshold,
+            )  # fmt: skip
         t_ref = parameters.refractory_steps[column : column + 1]
         again = threshold, value[n.RESET], t_ref, bool(parameters.subtract[p])
         found = reset(v, left, spiked, *again, ids, unit + k, found)
         if adapts and learning:
             raise_theta(theta, spiked, value[n.THETA_PLUS])
     return found
+
+
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:

@@ -102,6 +102,8 @@ def draw(kind: int, p0: float, p1: float, p2: float, p3: float, u: float) -> flo
         mean, sd = math.log(p0) - 0.5 * variance, math.sqrt(variance)
         low = math.log(p2) if p2 > 0.0 else -math.inf
         high = math.log(p3) if p3 < math.inf else math.inf
+    if kind == 4:
+        low, high = -math.inf, math.inf
     a, b = (low - mean) / sd, (high - mean) / sd
     mirrored = a > 0.0
     start, end = (normal_cdf(-a), normal_cdf(-b)) if mirrored else (normal_cdf(a), normal_cdf(b))

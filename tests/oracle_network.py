@@ -18,14 +18,17 @@ import numpy as np
 import oracle
 
 from snnsim.inputs import cuts_of, gap_cuts, poisson_cdf
+from snnsim.kernels import conductance as g
 from snnsim.kernels import neurons as n
+from snnsim.models import Conductance
 from snnsim.network import Network
 from snnsim.plasticity import STDP
 from snnsim.projection import Projection
-from snnsim.propagators import parameter_columns, rest_mv, start_mv
+from snnsim.propagators import parameter_columns, rest_mv, start_mv, start_ns
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Poisson, PoissonDrive, SpikeTrains, Stimulus
 from snnsim.streams import key_of, realise
+from snnsim.weights import weight_of
 from snnsim.wiring import channel_of
 
 
@@ -57,13 +60,17 @@ class _Population:
             init = realise(self.adapts.theta_init_mv, self.n, sim.seed, f"{where}.threshold.theta_init_mv")
             self.theta[:] = init
         self.channels = self.neuron.synapse.n_currents
+        self.conducts = isinstance(self.neuron.synapse, Conductance)
+        if isinstance(self.neuron.synapse, Conductance):
+            self.i[:] = start_ns(self.neuron.synapse, self.n, sim.seed, f"{where}.synapse")
 
     def update(self, k: int, drive: Any, arrived: list[Any], learning: bool) -> bool:
         """One step of neuron k; does it fire?"""
         value = self.value[:, k]
-        for c in range(self.channels):
-            total = self.i[c, k] + arrived[c]
-            drive = drive + value[n.P_VC + c] * total
+        totals = [self.i[c, k] + arrived[c] for c in range(self.channels)]
+        for c, total in enumerate(totals):
+            if not self.conducts:
+                drive = drive + value[n.P_VC + c] * total
             self.i[c, k] = value[n.P_CC + c] * total
         threshold = value[n.THRESHOLD]
         if self.adapts is not None:
@@ -73,10 +80,14 @@ class _Population:
         if self.left[k] > 0:
             self.left[k] -= 1
             return False
-        change = self.v[k] * value[n.P_LEAK] + (drive + self.carry[k])
-        v = self.v[k] + change
+        if self.conducts:
+            v = conducted(value, drive, totals, self.v[k])
+            change = v - self.v[k]
+        else:
+            change = self.v[k] * value[n.P_LEAK] + (drive + self.carry[k])
+            v = self.v[k] + change
         if v < threshold:
-            self.v[k], self.carry[k] = v, change - (v - self.v[k])
+            self.v[k], self.carry[k] = v, change - (v - self.v[k])  # no carry of conductances
             return False
         self.carry[k] = 0
         subtract = self.neuron.reset == "subtract"
@@ -85,6 +96,14 @@ class _Population:
         if self.adapts is not None and learning:
             self.theta[k] += value[n.THETA_PLUS]
         return True
+
+
+def conducted(value: np.ndarray, drive: Any, totals: list[Any], u: Any) -> Any:
+    """The potential after a step of exponential Euler with two conductances."""
+    x = value[g.LEAK] + value[g.GAIN] * (totals[0] + totals[1])
+    y = drive + (value[n.P_VC] * totals[0] + value[n.P_VC + 1] * totals[1])
+    part, whole = (oracle.approach64 if value.dtype == np.float64 else oracle.approach32)(x)
+    return u + (y - x * u) * part / (x * whole)
 
 
 class _Synapses:
@@ -226,7 +245,8 @@ class _Naive:
 
     def take_samples(self) -> None:
         for name, p in self.populations.items():
-            found = {"v_mv": p.v + p.rest, "theta_mv": p.theta, "i_exc_pa": p.i[0], "i_inh_pa": p.i[1]}
+            channels = ("g_exc_ns", "g_inh_ns") if p.conducts else ("i_exc_pa", "i_inh_pa")
+            found = {"v_mv": p.v + p.rest, "theta_mv": p.theta, **dict(zip(channels, p.i, strict=True))}
             for variable, value in found.items():
                 self.result.samples[name, variable].append(value.copy())
         for name, s in self.synapses.items():
@@ -305,9 +325,9 @@ def external(
             key = oracle.subkey(key_of(sim.seed, where), t)
             mean = float(rate * (stimulus.n_inputs * sim.dt_ms / 1000.0))
             count = oracle.poisson_count(key, k, cuts_for(mean))
-            weight = stimulus.weight_pa if stimulus.weight_pa is not None else stimulus.weight_mv
-            assert weight is not None
-            c = int(p.channels == 2 and weight < 0)
+            weight = weight_of(stimulus)
+            negative = stimulus.receptor == "inh" or (stimulus.receptor is None and weight < 0)
+            c = int(p.channels == 2 and negative)
             arrived[c] = f(float(arrived[c]) + weight * count)
     return drive, arrived
 

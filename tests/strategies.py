@@ -26,8 +26,8 @@ from snnsim.connectivity import (
     OneToOne,
     PairwiseBernoulli,
 )
-from snnsim.distributions import Distribution, LogNormal, Normal, Uniform
-from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
+from snnsim.distributions import ClippedNormal, Distribution, LogNormal, Normal, Uniform
+from snnsim.models import IF, LIF, AdaptiveThreshold, Conductance, Delta, Exponential, Neuron, Synapse
 from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
 from snnsim.population import Population
@@ -56,11 +56,11 @@ def distributions(draw: Draw, low: float, high: float) -> Distribution:
     """A distribution that stays in [low, high]."""
     a = draw(floats(low, low + 0.4 * (high - low)))
     b = draw(floats(high - 0.4 * (high - low), high))
-    kinds = ["uniform", "normal"] + (["lognormal"] if low > 0 else [])
+    kinds = ["uniform", "normal", "clipped"] + (["lognormal"] if low > 0 else [])
     kind = draw(st.sampled_from(kinds))
     if kind == "uniform":
         return Uniform(low=a, high=b)
-    cls = Normal if kind == "normal" else LogNormal
+    cls = {"normal": Normal, "clipped": ClippedNormal, "lognormal": LogNormal}[kind]
     return cls(mean=draw(floats(a, b)), std=draw(floats(0.1, 1.0)) * (high - low), low=a, high=b)
 
 
@@ -84,7 +84,7 @@ def neurons(draw: Draw, n: int, dt_ms: float) -> Neuron:
             st.one_of(times(dt_ms, 0, 20), st.lists(times(dt_ms, 0, 20), min_size=n, max_size=n))
         ),
         "i_bias_pa": draw(values(0.0, 100.0, n)),
-        "synapse": draw(synapses(n)),
+        "synapse": draw(synapses(n, base)),
         "threshold": draw(st.none() | adaptive_thresholds(n)),
     }
     if reset != "zero":
@@ -97,9 +97,20 @@ def neurons(draw: Draw, n: int, dt_ms: float) -> Neuron:
 
 
 @st.composite
-def synapses(draw: Draw, n: int) -> Delta | Exponential:
-    if draw(st.booleans()):
+def synapses(draw: Draw, n: int, base: float) -> Synapse:
+    """Delta, exponential, or conductances whose reversal potentials lie about a rest at `base`."""
+    kind = draw(st.sampled_from([Delta, Exponential, Conductance]))
+    if kind is Delta:
         return Delta()
+    if kind is Conductance:
+        return Conductance(
+            tau_exc_ms=draw(values(0.3, 8.0, n)),
+            tau_inh_ms=draw(values(0.3, 8.0, n)),
+            e_exc_mv=draw(values(base + 50.0, base + 70.0, n)),
+            e_inh_mv=draw(values(base - 20.0, base, n)),
+            g_exc_init_ns=draw(values(0.0, 50.0, n)),
+            g_inh_init_ns=draw(values(0.0, 50.0, n)),
+        )
     inhibitory = draw(st.one_of(st.none(), values(0.3, 8.0, n)))
     return Exponential(tau_exc_ms=draw(values(0.3, 8.0, n)), tau_inh_ms=inhibitory)
 
@@ -131,8 +142,10 @@ def drives(draw: Draw, target: str, population: Population, dt_ms: float) -> Sti
     if draw(st.booleans()):
         rates = [rate_hz * draw(floats(1.0, 1.5)) for _ in range(population.n)]
     per_spike = draw(floats(*STRONG_MV_PER_MS)) / 4.0
-    weight: dict[str, float] = {"weight_mv": per_spike}
-    if isinstance(population.neuron.synapse, Exponential):
+    weight: dict[str, Any] = {"weight_mv": per_spike}
+    if isinstance(population.neuron.synapse, Conductance):
+        weight = {"weight_ns": per_spike * 300.0 / 0.3 / 30.0, "receptor": "exc"}  # 30 mV drive it at least
+    elif isinstance(population.neuron.synapse, Exponential):
         weight = {"weight_pa": per_spike * 300.0 / 0.3}  # charge of a spike at the shortest time constant
     return PoissonDrive(target=target, n_inputs=trains, rate_hz=rates, **weight)
 
@@ -238,14 +251,16 @@ def projections(
     least_delay: int = 1,
 ) -> Projection:
     """Connections between a source (name, size) and a population."""
-    delta = isinstance(target[1].neuron.synapse, Delta)
-    unit, scale = ("weight_mv", 0.02) if delta else ("weight_pa", 1.0)
+    unit = target[1].neuron.synapse.weight_key
+    scale = {"weight_mv": 0.02, "weight_pa": 1.0, "weight_ns": 0.03}[unit]
     one_current = target[1].neuron.synapse.n_currents == 1
     rule = draw(connection_rules(source[1], target[1].n, source[0] == target[0]))
     low, high = 5.0 * scale, 60.0 * scale
     learns = plastic and draw(st.booleans())
     inhibitory = not learns and draw(st.booleans())
-    if inhibitory:
+    receptor = "inh" if inhibitory else "exc"
+    named = [None] if one_current else [receptor] if unit == "weight_ns" else [None, receptor]
+    if inhibitory and unit != "weight_ns":
         low, high = -high, -low
     n_given = rule.source.size if isinstance(rule, Arrays) else 0
     kinds = [floats(low, high), distributions(low, high)]
@@ -265,7 +280,7 @@ def projections(
         target=target[0],
         rule=rule,
         delay_ms=draw(st.one_of(delays)),
-        receptor=None if one_current else draw(st.sampled_from([None, "inh" if inhibitory else "exc"])),
+        receptor=draw(st.sampled_from(named)),
         plasticity=draw(stdp_rules(low, high)) if learns else None,
         normalisation=normalisation,
         **{unit: draw(st.one_of(kinds))},
@@ -292,6 +307,8 @@ def probes(draw: Draw, network: dict[str, Any], sizes: dict[str, int], dt_ms: fl
         wanted = ["v_mv"]
         if isinstance(population.neuron.synapse, Exponential):
             wanted += ["i_exc_pa", "i_inh_pa"][: population.neuron.synapse.n_currents]
+        if isinstance(population.neuron.synapse, Conductance):
+            wanted += ["g_exc_ns", "g_inh_ns"]
         if population.neuron.threshold is not None:
             wanted.append("theta_mv")
         for variable in draw(st.lists(st.sampled_from(wanted), unique=True, max_size=2)):

@@ -32,11 +32,13 @@ ONE: oracle.Distribution = (sampling.CONSTANT, 1.0, 0.0, -INF, INF)
 NORMAL: oracle.Distribution = (sampling.NORMAL, 87.8, 40.0, 0.0, INF)
 UNIFORM: oracle.Distribution = (sampling.UNIFORM, -2.0, 3.0, -INF, INF)
 LOGNORMAL: oracle.Distribution = (sampling.LOGNORMAL, 2.0, 1.0, 0.5, 9.0)
+CLIPPED: oracle.Distribution = (sampling.CLIPPED, 2.0, 1.5, 0.0, 4.0)
 DELAYS: tuple[oracle.Distribution, ...] = (
     (sampling.CONSTANT, 0.3, 0.0, -INF, INF),
     (sampling.UNIFORM, 0.1, 0.6, -INF, INF),
     (sampling.NORMAL, 0.3, 0.2, 0.1, 0.6),
     (sampling.LOGNORMAL, 0.3, 0.2, 0.1, 0.6),
+    (sampling.CLIPPED, 0.3, 0.2, 0.1, 0.6),
 )
 PLACES = ((16, 1), (15, 2), (12, 4), (10, 8))  # slot_bits and group; no slot of these tests needs more bits
 
@@ -136,7 +138,7 @@ def projections(draw: Any, n_source: int) -> dict[str, Any]:
         "number": number,
         "multapses": multapses,
         "exclude_self": exclude,
-        "weight": draw(st.sampled_from([ONE, NORMAL, UNIFORM, LOGNORMAL])),
+        "weight": draw(st.sampled_from([ONE, NORMAL, UNIFORM, LOGNORMAL, CLIPPED])),
         "delay_ms": draw(st.sampled_from(DELAYS)),
         "dt_ms": 0.1,
     }

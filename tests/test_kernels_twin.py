@@ -145,6 +145,39 @@ def test_parameters_are_scalars_or_arrays() -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+def test_the_exponential_of_conductances(dtype: Any) -> None:
+    """On random numbers, and where the integer part changes."""
+    name = "approach64" if dtype is np.float64 else "approach32"
+    rng = np.random.default_rng(5)
+    halves = np.log(2) * (np.arange(94) + 0.5)
+    near = np.concatenate([np.nextafter(dtype(h), dtype(d)) for h in halves for d in (0, 100)], axis=None)
+    for x in np.concatenate([10 ** rng.uniform(-25, 3, 1000), near, [0.0, 64.0, 1e30]]).astype(dtype):
+        assert_twins(name, x)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("shared", [False, True])
+def test_update_conductance(n: int, dtype: Any, shared: bool) -> None:
+    rng = np.random.default_rng(n + 3)
+    potential, drive, reset = (rng.normal(size=(3, n)) * 10).astype(dtype)
+    conductance_and_arrivals = (rng.exponential(size=(4, n)) * [[40], [200], [6], [67]]).astype(dtype)
+    conductance_and_arrivals[2:] *= rng.random((2, n)) < 0.3
+    threshold = (reset + rng.exponential(size=n) * 5).astype(dtype)
+    size = 1 if shared else n
+    leak, gain, c_exc, c_inh = rng.uniform(1e-4, 0.9, (4, size)).astype(dtype)
+    v_exc, v_inh = (rng.uniform(-80, 60, (2, size)) * gain).astype(dtype)
+    refractory = rng.integers(0, 4, size=n).astype(np.int32)
+    refractory[: n // 2] = 0
+    rows = (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold)
+    if shared:
+        drive, threshold = np.ones(1, dtype), np.full(1, 5, dtype)
+        rows = tuple(row[0] for row in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold))
+    spiked = rng.integers(0, 5, n).astype(np.uint8)
+    assert_twins("update_conductance", potential, refractory, *conductance_and_arrivals, spiked, *rows)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n", SIZES)
 def test_theta(n: int, dtype: Any) -> None:
     rng = np.random.default_rng(n + 2)

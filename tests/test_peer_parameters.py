@@ -66,6 +66,31 @@ def test_peers_run_our_cuba():
         assert projection.weight_pa == theirs[f"w_{projection.source}_mv"]
 
 
+def test_peers_run_our_coba():
+    network, theirs, start = example("coba")(), parameters.COBA, parameters.COBA_START
+    assert {name: population.n for name, population in network.populations.items()} == parameters.VOGELS_N
+    for population in network.populations.values():
+        cell = population.neuron
+        for key in ("c_m_pf", "v_rest_mv", "v_th_mv", "v_reset_mv"):
+            assert getattr(cell, key) == theirs[key]
+        for key in ("tau_exc_ms", "tau_inh_ms", "e_exc_mv", "e_inh_mv"):
+            assert getattr(cell.synapse, key) == theirs[key]
+        assert cell.c_m_pf / cell.tau_m_ms == theirs["g_l_ns"]
+        assert cell.t_ref_ms == pytest.approx(theirs["t_ref_ms"] - parameters.DT_MS)
+        assert (cell.v_init_mv.mean, cell.v_init_mv.std) == start["v_mv"]
+        for key in ("exc", "inh"):
+            drawn = getattr(cell.synapse, f"g_{key}_init_ns")
+            assert (drawn.KIND, drawn.mean, drawn.std, drawn.low) == (
+                "clipped_normal",
+                *start[f"g_{key}_ns"],
+                0.0,
+            )
+    for projection in network.projections.values():
+        assert projection.rule.p == parameters.VOGELS_P
+        assert projection.receptor == projection.source
+        assert projection.weight_ns == theirs[f"w_{projection.source}_ns"]
+
+
 @pytest.mark.parametrize("plastic", [False, True])
 @pytest.mark.parametrize("scale", [0.1, 1.0])
 def test_peers_run_our_brunel(scale, plastic):
