@@ -59,10 +59,10 @@ def inspect(
 
 
 def _config(config: Config, data: Path | None) -> dict[str, Any]:
+    from snnsim.connectivity import expected_synapses
     from snnsim.results import sizes_of
     from snnsim.validation import config_facts
     from snnsim.weights import weight_unit
-    from snnsim.wiring import expected_synapses
 
     facts = config_facts(config, data)
     network, sizes = config.network, sizes_of(config, data)

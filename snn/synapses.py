@@ -78,7 +78,7 @@ class SynapseTable:
         """float[k]: the weights now of the synapses `ids`, int[k], counted as in this table; None for all."""
         chosen = slice(None) if ids is None else ids
         position = self._position[chosen]
-        if self._plastic is None:
+        if isinstance(self._rows, Rows):
             return self._rows.synapse["weight"][position]
         low, high = self._rows.delay_low[self._q], self._rows.delay_high[self._q]
         entry = self.source[chosen] * (high - low + 1) + self.delay[chosen] - low

@@ -173,12 +173,16 @@ def test_bytes_per_synapse_hold_all_that_is_stored(precision):
     assert least < each < least + 2
 
 
-def test_columns_of_plastic_synapses_count():
+def test_what_learning_stores_counts():
+    """Notes and traces, which grow with the neurons: less than a byte a synapse."""
     static, plastic = (brunel_10k.brunel_10k(0.1, plastic=p) for p in (False, True))
     with Simulator(static) as one, Simulator(plastic) as other:
         learning = other.synapses("exc_exc").source.size
+        each = 2 + np.dtype(static.precision).itemsize
+        assert synapse_bytes(one.program) > each * one.program.n_synapses
         more = synapse_bytes(other.program) - synapse_bytes(one.program)
-    assert more > learning
+        kept = other.program.plastic.noted.nbytes + other.program.plastic.arrived.nbytes
+    assert kept < more < learning
 
 
 # --- the networks -----------------------------------------------------------------------------------------

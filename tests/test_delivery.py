@@ -159,6 +159,41 @@ def test_two_currents_take_twice_the_places() -> None:
                 current = (current + sign * came[t]) * np.exp(-DT / tau)
 
 
+# --- reach
+
+
+@pytest.mark.parametrize("n_ranges", [1, 3])
+def test_reach_of_each_row(n_ranges: int) -> None:
+    """The longest delay of each source that has a synapse, over all ranges and both bundles."""
+    rng = np.random.default_rng(1)
+    n, n_synapses = 30, 100
+    network = Network(
+        populations={"a": Population(n=60, neuron=silent())},
+        stimuli={"g": SpikeTrains(n=n, times_ms=np.array([0.1]), ids=np.array([0]))},
+        projections={
+            name: Projection(
+                source="g", target="a", weight_mv=1.0,
+                delay_ms=rng.integers(least, least + 21, n_synapses) * DT,
+                rule=Arrays(source=rng.integers(0, n, n_synapses), target=rng.integers(0, 60, n_synapses)),
+            )
+            for name, least in (("near", 1), ("far", 90))
+        },
+    )  # fmt: skip
+    with Simulator(network, dt_ms=DT, n_ranges=n_ranges) as sim:
+        rows = sim.program.static.rows
+        assert rows.delay_high.size == 2
+        for b, name in enumerate(network.projections):
+            table = sim.synapses(name)
+            found = rows.reach[rows.reach_base[b] :][:n]
+            for row in range(n):
+                mine = table.delay[table.source == row]
+                if mine.size:
+                    assert found[row] == mine.max()
+                else:
+                    assert found[row] < rows.delay_low[b]
+            assert len(set(found.tolist())) > 5
+
+
 # --- parts
 
 
@@ -227,7 +262,7 @@ def test_queued_spikes(waiting: int, group: int, precision: str) -> None:
 
 @pytest.mark.parametrize("n_fired", [3, 100, 430])
 def test_more_spikes_than_the_queue_holds(n_fired: int) -> None:
-    """Threads share the ranges; each adds what all the spikes of thirty steps bring, also far beyond QUEUE."""
+    """Threads share the ranges; each adds what the spikes of thirty steps bring, also far beyond QUEUE."""
     rng = np.random.default_rng(n_fired)
     with Simulator(busy_network("float64"), dt_ms=DT, n_ranges=3) as sim:
         p = sim.program

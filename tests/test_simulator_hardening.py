@@ -123,7 +123,7 @@ def test_far_apart_delays_do_not_share_a_table() -> None:
         assert p.static.rows.start.nbytes <= sizes.synapse_bytes
         assert set(sim.synapses("near").delay) == {1}
         assert set(sim.synapses("far").delay) == {5000}
-        again = build_static(network, p.units, p.delays, 0.1, 1, np.dtype("float64"), map)
+        again = build_static(network, p.units, p.delays, 0.1, 1, np.dtype("float64"), map, p.layout)
         assert again.rows.start.tobytes() == p.static.rows.start.tobytes()
 
 
