@@ -68,10 +68,9 @@ def cases(quick: bool) -> Iterator[Case]:
     for n in (1_000, 3_000) if quick else (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000):
         yield "neurons", "driven", n, driven(n, 100, 10.0), 1, 0
     for inputs in (10, 100) if quick else (10, 30, 100, 300, 1_000, 3_000, 10_000):
-        yield "inputs", "driven", inputs, driven(1_000 if quick else 10_000, inputs, 10.0), 1, 0
+        yield "inputs", "driven", inputs, driven(10_000, inputs, 10.0), 1, 0
     for rate in (1, 100) if quick else (1, 3, 10, 30, 100):
-        network = driven(1_000, 100, rate) if quick else driven(10_000, 1_000, rate)
-        yield "rate", "driven", rate, network, 1, 0
+        yield "rate", "driven", rate, driven(10_000, 1_000, rate), 1, 0
     for name, scale in {"brunel": 0.05, "microcircuit": 0.02}.items() if quick else THREADED.items():
         for threads in (1, 2, 3, 4):
             yield "threads", name, threads, benchmark_network(name, scale), threads, N_RANGES
@@ -144,7 +143,7 @@ def draw(points: list[Point], path: Path) -> None:
             )  # fmt: skip
             ax.errorbar(
                 xs, ys, spread, fmt="o-", color=PALETTE[k], markersize=4, linewidth=1.4,
-                label=f"{name} × {THREADED[name]:g}" if panel == "threads" else "measured",
+                label=f"{name}, {line[0]['n_synapses']:,} synapses" if panel == "threads" else "measured",
             )  # fmt: skip
         _axes(ax, f"({letter}) {panel}", label, [p["x"] for p in mine])
     save(figure, path)
@@ -158,6 +157,7 @@ def _axes(ax: Axes, title: str, label: str, xs: list[float]) -> None:
         ax.set_xticks(sorted(set(xs)))
         ax.minorticks_off()
     for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_formatter(lambda value, _: "")
         axis.set_major_formatter(lambda value, _: f"{value:,.4g}" if value < 1e4 else f"{value:,.0f}")
     ax.set_xlabel(label)
     ax.set_ylabel("wall s per model s")
