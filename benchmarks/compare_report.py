@@ -9,10 +9,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from snnsim.atomic import write_text
+from page import fill, markers
+
 from snnsim.canvas import INK, PALETTE, blank, dress, save
 
-BEGIN, END = "<!-- compare:begin -->", "<!-- compare:end -->"
+BEGIN, END = markers("compare")
 RATE_TOLERANCE = 0.15  # mean rates of the same network drawn anew differ by less
 SIZE_TOLERANCE = 0.02  # so do numbers of synapses drawn with a probability
 
@@ -156,12 +157,7 @@ def _threads(row: Row) -> str:
 
 def write_page(path: Path, record: Row) -> None:
     """Put the tables between the two markers of a page.  Raises ValueError where they are not there."""
-    text = path.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{path.name} lacks the line {BEGIN if not begin else END}")
-    write_text(path, f"{before}{BEGIN}\n\n{markdown(record)}\n\n{END}{after}")
+    fill(path, "compare", markdown(record))
 
 
 def draw(record: Row, path: Path) -> None:
