@@ -1,7 +1,8 @@
 """A barrier for a few plain threads that run one compiled loop.
 
-Waiting threads spin for a moment and then give their core away at every look, so a busy machine
-slows the loop down by its share and no more.  The memory order is sequentially consistent: what one
+Waiting threads spin for longer than a step usually takes and then sleep between looks.  A thread that only
+gave its core away would use up its share of a busy machine with waiting, and then not be given the core
+when it has work to do.  The memory order is sequentially consistent: what one
 thread wrote before the barrier, every thread reads after it.
 """
 
@@ -17,11 +18,10 @@ ARRIVED = 0
 GENERATION = 16  # on another cache line than ARRIVED
 ABORT = 24  # set when a thread will never come
 SYNC_WORDS = 32
-_SPINS = 2000
+_SPINS = 150_000  # about 0.3 ms
+_SLEEP = 1 if sys.platform == "win32" else 30  # ms, or us
 
-_give_core_away = types.ExternalFunction(
-    "SwitchToThread" if sys.platform == "win32" else "sched_yield", types.int32()
-)
+_sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
 
 
 def _word(context, builder, signature, args):
@@ -67,4 +67,4 @@ def wait_for_all(sync, n_threads):
     while _atomic_load(sync, GENERATION) == generation and _atomic_load(sync, ABORT) == 0:
         spins += 1
         if spins > _SPINS:
-            _give_core_away()
+            _sleep(np.uint32(_SLEEP))

@@ -32,7 +32,7 @@ def at(parameter, k):
     return parameter[k] if isinstance(parameter, np.ndarray) else parameter
 
 
-@overload(at, jit_options={"nogil": True, "error_model": "numpy", "_nrt": False})
+@overload(at, inline="always")
 def _at(parameter, k):
     if isinstance(parameter, types.Array):
         return lambda parameter, k: parameter[k]

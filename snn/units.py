@@ -15,7 +15,8 @@ from snnsim.network import Network
 
 _SLOTS = 2**16  # of a range: they are stored in 16 bits
 _RANGES = 4  # enough for a few threads; each range costs one look-up a spike
-_RANGE_LEAST = 1024  # units below which a range is not worth its barrier
+_RANGE_LEAST = 4096  # neurons below which a range is not worth its barrier
+_SOURCES_LEAST = 2**17  # the same for sources; every range looks up what fires in others, so they count for two
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def number_units(
     n_channels = max(p.neuron.synapse.n_currents for p in network.populations.values())
     most = _SLOTS // n_channels  # neurons of a range
     if n_ranges == 0:
-        by_size = min(_RANGES, (total - n_sources + n_sources // 4) // _RANGE_LEAST)
+        by_size = min(_RANGES, (total - n_sources) // _RANGE_LEAST + min(2, n_sources // _SOURCES_LEAST))
         n_ranges = max(1, by_size, -(-(total - n_sources) // most))
         while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > most:
             n_ranges += 1
