@@ -16,7 +16,7 @@ from snnsim.network import Network
 _SLOTS = 2**16  # of a range: they are stored in 16 bits
 _RANGES = 4  # enough for a few threads; each range costs one look-up a spike
 _RANGE_LEAST = 4096  # neurons below which a range is not worth its barrier
-_SOURCES_LEAST = 2**17  # the same for sources; every range looks up what fires in others, so they count for two
+_SOURCES_LEAST = 2**17  # the same for sources; they count for two ranges at most, each looks up all spikes
 
 
 @dataclass(frozen=True)

@@ -113,6 +113,7 @@ def microcircuit(nest: Any, options: argparse.Namespace) -> tuple[Cells, Any]:
             "I_e": network["current_pa"][k], "V_m": nest.random.normal(*p.PD14_START_MV[k]),
         }  # fmt: skip
         cells[name] = nest.Create("iaf_psc_exp", n, neuron)
+        nest.CopyModel("static_synapse", f"from_{name}")  # a thread holds at most 2**27 synapses of one model
     for t, target in enumerate(cells):
         for s, source in enumerate(cells):
             mean, n = network["weight_pa"][t, s], int(network["synapses"][t, s])
@@ -123,7 +124,7 @@ def microcircuit(nest: Any, options: argparse.Namespace) -> tuple[Cells, Any]:
             nest.Connect(
                 cells[source], cells[target], {"rule": "fixed_total_number", "N": n},
                 {
-                    "synapse_model": "static_synapse",
+                    "synapse_model": f"from_{source}",
                     "weight": nest.math.redraw(
                         nest.random.normal(mean, c["weight_std"] * abs(mean)), min=low, max=high
                     ),
