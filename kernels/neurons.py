@@ -21,6 +21,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+_LOOK = 64  # neurons looked through at once for one that spiked
 CHUNK = 1024  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
@@ -91,13 +92,20 @@ def reset(
     ids         int32[>= found + number of spikes]  written
     threshold, reset_to (mV), refractory_steps      parameters: scalars or arrays
     """
-    for k in range(spiked.size):
-        if spiked[k] != 0:
-            over = potential[k] - at(threshold, k)
-            potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
-            refractory[k] = at(refractory_steps, k)
-            ids[found] = first_unit + k
-            found += 1
+    for low in range(0, spiked.size, _LOOK):
+        high = min(low + _LOOK, spiked.size)
+        fired = np.uint8(0)
+        for k in range(low, high):
+            fired |= spiked[k]
+        if fired == 0:
+            continue
+        for k in range(low, high):
+            if spiked[k] != 0:
+                over = potential[k] - at(threshold, k)
+                potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
+                refractory[k] = at(refractory_steps, k)
+                ids[found] = first_unit + k
+                found += 1
     return found
 
 
