@@ -38,10 +38,10 @@ from snnsim.manifest import software_facts  # noqa: E402
 RESULTS = Path(__file__).resolve().parent / "results" / "busy.json"
 BARS = {1: 2.5, 2: 4.0}  # other processes: times slower than quiet
 WARMUP_MS = 100.0
-SETTLE_S = 0.5  # until the other processes have started
-# It counts, and looks now and then whether the process that started it is still there.
+# It says that it runs, counts, and looks now and then whether the process that started it is still there.
 LOOP = """
 import os, sys
+print(flush=True)
 while os.getppid() == int(sys.argv[1]):
     for _ in range(1_000_000):
         pass
@@ -55,8 +55,10 @@ def busy(n: int) -> Iterator[None]:
     others: list[subprocess.Popen[bytes]] = []
     try:
         for _ in range(n):
-            others.append(subprocess.Popen(command))
-        time.sleep(SETTLE_S)
+            others.append(subprocess.Popen(command, stdout=subprocess.PIPE))
+        for other in others:
+            if other.stdout is None or not other.stdout.readline():
+                raise RuntimeError("one of the other processes did not start; run it again")
         yield
         if any(other.poll() is not None for other in others):
             raise RuntimeError("one of the other processes ended too early; run it again")
@@ -64,7 +66,7 @@ def busy(n: int) -> Iterator[None]:
         for other in others:
             other.terminate()
         for other in others:
-            other.wait()
+            other.communicate()
 
 
 def measured(sim: Simulator, kept: tuple[dict[str, Any], dict[str, Any]], duration_ms: float, n: int

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
 from snnsim.kernels import connectivity as wire
 from snnsim.kernels import stdp as columns
@@ -15,7 +14,7 @@ from snnsim.kernels.plasticity import WAITING
 from snnsim.network import Network
 from snnsim.plasticity import STDP
 from snnsim.units import Units
-from snnsim.wiring import pieces_of, plan_of
+from snnsim.wiring import counted, pieces_of, plan_of
 
 _DECAY_TABLE = 4096  # steps that are looked up; longer ones are computed
 
@@ -84,16 +83,8 @@ def build_rows(
         plan = plan_of(network, units, name, matrix, dt_ms, seed)
         pieces = pieces_of(network, units, network.projections[name])
         pieces = pieces._replace(slot0=np.zeros_like(pieces.lo))
-        wire.count_projection(matrix, pieces, plan, run)
-        matrices.append(wire.prefix(matrix))
         jobs.append((pieces, plan))
-        if int(np.diff(matrix.base).max()) >= 2**32:
-            raise ConfigError(
-                "too many synapses for one range",
-                where=f"projections.{name}",
-                got=int(np.diff(matrix.base).max()),
-                expected="fewer than 2**32",
-            )
+        matrices.append(counted(matrix, jobs[-1:], f"projections.{name}", run))
     ends = np.cumsum([0, *(int(m.base[-1]) for m in matrices)])
     target, weight = np.empty(int(ends[-1]), np.uint16), np.empty(int(ends[-1]), dtype)
     for q, (pieces, plan) in enumerate(jobs):

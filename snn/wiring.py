@@ -167,6 +167,21 @@ def synapses_an_entry(
     return matrix.start[:, 1:].astype(np.int64)
 
 
+def counted(
+    matrix: wire.Matrix, jobs: list[tuple[wire.Pieces, wire.Plan | wire.Pairs]], where: str, run: wire.Run
+) -> wire.Matrix:
+    """First pass over the projections of a matrix: now it is known where each synapse will stand."""
+    for pieces, plan in jobs:
+        wire.count_projection(matrix, pieces, plan, run)
+    wire.prefix(matrix)
+    most = int(np.diff(matrix.base).max(initial=0))
+    if most >= 2**32:
+        raise ConfigError(
+            "too many synapses for one range", where=where, got=most, expected="fewer than 2**32"
+        )
+    return matrix
+
+
 def synapse_type(precision: np.dtype) -> np.dtype:
     """What is stored of a static synapse: 6 bytes, or 10."""
     return np.dtype([("place", np.uint16), ("weight", precision)])
@@ -203,16 +218,8 @@ def build_rows(
         )
         plans.append([plan_of(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
         pieces.append([pieces_of(network, units, network.projections[name]) for name in bundle.projections])
-        for plan, piece in zip(plans[k], pieces[k], strict=True):
-            wire.count_projection(matrix, piece, plan, run)
-        matrices.append(wire.prefix(matrix))
-        if int(np.diff(matrix.base).max(initial=0)) >= 2**32:
-            raise ConfigError(
-                "too many synapses for one range",
-                where=f"projections.{bundle.projections[0]}",
-                got=int(np.diff(matrix.base).max()),
-                expected="fewer than 2**32",
-            )
+        jobs = list(zip(pieces[k], plans[k], strict=True))
+        matrices.append(counted(matrix, jobs, f"projections.{bundle.projections[0]}", run))
     first = np.concatenate([[0], np.cumsum([int(m.base[-1]) for m in matrices], dtype=np.int64)]).astype(
         np.int64
     )

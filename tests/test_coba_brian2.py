@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_cuba_brian2 import Spikes, our_spikes
+from test_cuba_brian2 import Spikes, our_spikes, spikes_in_brian2
 
 from snnsim import Network, Simulator, load_config
 from snnsim.metrics import cv_isi
@@ -51,20 +51,7 @@ def brian2_spikes(
         },
     )  # fmt: skip
     cells.v, cells.ge, cells.gi = start["v"] * b2.mV, start["ge"] * b2.nS, start["gi"] * b2.nS
-    parts = [cells]
-    for term, name, first in (("ge", "exc", 0), ("gi", "inh", N["exc"])):
-        tables = [sim.weights(f"{name}_{target}") for target in N]
-        synapses = b2.Synapses(cells, cells, "w : siemens", on_pre=f"{term} += w")
-        synapses.connect(
-            i=np.concatenate([source + first for source, _, _ in tables]),
-            j=np.concatenate([tables[0][1], tables[1][1] + N["exc"]]),
-        )
-        synapses.w = np.concatenate([weight for _, _, weight in tables]) * b2.nS
-        parts.append(synapses)
-    monitor = b2.SpikeMonitor(cells)
-    b2.Network(*parts, monitor).run(duration_ms * b2.ms)
-    steps = np.rint(np.asarray(monitor.t / b2.defaultclock.dt)).astype(int)
-    return set(zip(steps.tolist(), np.asarray(monitor.i).tolist(), strict=True))
+    return spikes_in_brian2(b2, sim, cells, "siemens", b2.nS, duration_ms)
 
 
 @pytest.mark.peer

@@ -39,6 +39,26 @@ def our_spikes(sim: Simulator) -> Spikes:
     return found
 
 
+def spikes_in_brian2(
+    b2: Any, sim: Simulator, cells: Any, quantity: str, unit: Any, duration_ms: float
+) -> Spikes:
+    """Spikes of `cells` with the synapses of `sim`, whose weights, in `unit`, make their ge and gi jump."""
+    parts = [cells]
+    for term, name, first in (("ge", "exc", 0), ("gi", "inh", N["exc"])):
+        tables = [sim.weights(f"{name}_{target}") for target in N]
+        synapses = b2.Synapses(cells, cells, f"w : {quantity}", on_pre=f"{term} += w")
+        synapses.connect(
+            i=np.concatenate([source + first for source, _, _ in tables]),
+            j=np.concatenate([tables[0][1], tables[1][1] + N["exc"]]),
+        )
+        synapses.w = np.concatenate([weight for _, _, weight in tables]) * unit
+        parts.append(synapses)
+    monitor = b2.SpikeMonitor(cells)
+    b2.Network(*parts, monitor).run(duration_ms * b2.ms)
+    steps = np.rint(np.asarray(monitor.t / b2.defaultclock.dt)).astype(int)
+    return set(zip(steps.tolist(), np.asarray(monitor.i).tolist(), strict=True))
+
+
 def brian2_spikes(
     b2: Any, sim: Simulator, duration_ms: float, v_mv: np.ndarray, refractory_ms: float
 ) -> Spikes:
@@ -62,20 +82,7 @@ def brian2_spikes(
         },
     )  # fmt: skip
     cells.v = v_mv * b2.mV
-    parts = [cells]
-    for term, name, first in (("ge", "exc", 0), ("gi", "inh", N["exc"])):
-        tables = [sim.weights(f"{name}_{target}") for target in N]
-        synapses = b2.Synapses(cells, cells, "w : volt", on_pre=f"{term} += w")
-        synapses.connect(
-            i=np.concatenate([source + first for source, _, _ in tables]),
-            j=np.concatenate([tables[0][1], tables[1][1] + N["exc"]]),
-        )
-        synapses.w = np.concatenate([weight for _, _, weight in tables]) * b2.mV
-        parts.append(synapses)
-    monitor = b2.SpikeMonitor(cells)
-    b2.Network(*parts, monitor).run(duration_ms * b2.ms)
-    steps = np.rint(np.asarray(monitor.t / b2.defaultclock.dt)).astype(int)
-    return set(zip(steps.tolist(), np.asarray(monitor.i).tolist(), strict=True))
+    return spikes_in_brian2(b2, sim, cells, "volt", b2.mV, duration_ms)
 
 
 @pytest.mark.peer
