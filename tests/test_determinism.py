@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -43,19 +42,6 @@ def run_split(sim: Simulator, cuts: list[int], end: int = N_STEPS) -> Simulator:
         sim.run_steps(max(0, cut - sim.step))
     sim.run_steps(end - sim.step)
     return sim
-
-
-def outcome(sim: Simulator) -> str:
-    """Hash of what does not depend on the cut into ranges: spikes, samples, potentials, weights."""
-    found = hashlib.sha256()
-    for part in sim._sinks.contents():
-        found.update(np.ascontiguousarray(part).tobytes())
-    for part in sim.program.cells:
-        found.update(np.ascontiguousarray(part).tobytes())
-    for name, projection in sim.network.projections.items():
-        if projection.plastic:
-            found.update(sim.weights(name)[2].tobytes())
-    return found.hexdigest()
 
 
 def learning_network(precision: str = "float64") -> Network:
@@ -102,19 +88,16 @@ def test_threads_splits_and_resumes_do_not_change_a_bit(
     assume(weights_to_record(network, 7))
     with build(network, threads=1) as sim:
         expected = run_split(sim, []).digest()
-        plain = outcome(sim)
     cuts = data.draw(st.lists(st.integers(1, N_STEPS), max_size=4))
     for threads in (2, 3, 4):
         with build(network, threads) as sim:
             assert sim.threads == threads
             assert run_split(sim, cuts).digest() == expected
-    with build(network, threads=1, n_ranges=1) as sim:
-        assert outcome(run_split(sim, cuts)) == plain
     stop, threads = data.draw(st.integers(0, N_STEPS)), data.draw(st.integers(1, 4))
     path = tmp_path_factory.mktemp("resume") / "state.h5"
     with build(network, threads) as sim:
         run_split(sim, [], stop).save(path)
-    with build(network, 5 - threads) as sim:
+    with build(network, 5 - threads, n_ranges=data.draw(st.integers(1, 7))) as sim:
         sim.resume(path)
         assert sim.step == stop
         assert run_split(sim, cuts).digest() == expected
@@ -129,7 +112,7 @@ def test_resume_at_50_random_steps_with_another_thread_count(precision: str, tmp
         assert len(sim.spikes("spikes")[0]) > 500
         assert sim.samples("w")[1].std() > 0
     rng = np.random.default_rng(1)
-    sims = [build(network, threads) for threads in (1, 2, 3, 4)]
+    sims = [build(network, threads, n_ranges=2 * threads - 1) for threads in (1, 2, 3, 4)]
     for k, stop in enumerate(np.sort(rng.integers(1, end, 50))):
         first = sims[k % 4]
         first.reset()
