@@ -76,24 +76,25 @@ def build_rows(
     size = n_r * (n_rows * (high - low + 1) + 1)
     table = np.cumsum(size) - size
     start = np.zeros(int(size.sum()), dtype=np.uint32)
-    matrices, jobs = [], []
+    parts: list[tuple[wire.Matrix, list[wire.Described]]] = []
     for q, name in enumerate(delays):
         matrix = wire.new_matrix(n_r, 0, int(low[q]), int(high[q] - low[q] + 1), dtype)
         matrix = matrix._replace(start=start[table[q] : table[q] + size[q]].reshape(n_r, -1))
-        plan = plan_of(network, units, name, matrix, dt_ms, seed)
+        plan = plan_of(network, units, matrix, dt_ms, seed, name)
         pieces = pieces_of(network, units, network.projections[name])
         pieces = pieces._replace(slot0=np.zeros_like(pieces.lo))
-        jobs.append((pieces, plan))
-        matrices.append(counted(matrix, jobs[-1:], f"projections.{name}", run))
+        parts.append((matrix, [(pieces, plan)]))
+    counted(parts, list(delays), run)
+    matrices = [matrix for matrix, _ in parts]
     ends = np.cumsum([0, *(int(m.base[-1]) for m in matrices)])
     target, weight = np.empty(int(ends[-1]), np.uint16), np.empty(int(ends[-1]), dtype)
-    for q, (pieces, plan) in enumerate(jobs):
+    for q, (matrix, described) in enumerate(parts):
         mine = slice(int(ends[q]), int(ends[q + 1]))
-        matrix = matrices[q]._replace(target=target[mine], weight=weight[mine])
-        wire.fill_projection(matrix, pieces, plan, run)
+        parts[q] = matrix._replace(target=target[mine], weight=weight[mine]), described
+    wire.connect(True, parts, run)
     for q, matrix in enumerate(matrices):
         start[table[q] : table[q] + size[q]] = matrix.start.T.ravel()
-    base = _table(len(jobs), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
+    base = _table(len(parts), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
     first_unit = _ints(units.first[source] for source in sources)
     return PlasticRows(first_unit, n_rows, low, high, table, base, start, target, weight)
 
