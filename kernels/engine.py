@@ -80,11 +80,11 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                 for r in range(tid, layout.n_ranges, n_threads):
                     update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             if layout.immediate[level] != 0:
-                wait_for_all(sync, n_threads)
+                wait_for_all(sync, tid, n_threads)
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t)
                 for r in range(tid, layout.n_ranges, n_threads):
                     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
-        wait_for_all(sync, n_threads)
+        wait_for_all(sync, tid, n_threads)
         for level in range(layout.n_levels):
             if layout.immediate[level] == 0:
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t + 1)

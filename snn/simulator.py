@@ -21,7 +21,7 @@ from snnsim.fields import Rule
 from snnsim.grid import to_steps
 from snnsim.identity import fingerprint
 from snnsim.interrupts import interrupts_held
-from snnsim.kernels.barrier import ABORT, SYNC_WORDS
+from snnsim.kernels.barrier import ABORT, PATIENCE
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
 from snnsim.network import Network
@@ -111,7 +111,7 @@ class Simulator:
         self._steps_a_call = 16
         dtype = np.dtype(network.precision)
         self._memory = [working_memory(dtype) for _ in range(self.threads)]
-        self._sync = np.zeros(SYNC_WORDS, dtype=np.int64)
+        self._sync = np.zeros(PATIENCE + 16 * self.threads, dtype=np.int64)
         self._tables: dict[str, SynapseTable] = {}
         self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
         self._weight_probes = {n: p for n, p in network.probes.items() if p.variable == "weight"}
@@ -213,7 +213,7 @@ class Simulator:
 
     def _advance(self, begin: int, end: int, learning: bool) -> int:
         self._taps.recorder.n_spikes[0] = 0
-        self._sync[:] = 0
+        self._sync[:PATIENCE] = 0
         others = []
         try:
             for tid in range(1, self.threads):
