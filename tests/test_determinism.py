@@ -126,6 +126,38 @@ def test_resume_at_50_random_steps_with_another_thread_count(precision: str, tmp
         sim.close()
 
 
+def test_ranges_follow_the_threads_and_change_nothing(tmp_path: Path) -> None:
+    """A network that is large enough for two ranges, stopped with one thread and continued with two."""
+    network = Network(
+        populations={
+            "a": Population(n=9000, neuron=LIF(
+                tau_m_ms=10.0, c_m_pf=100.0, v_rest_mv=0.0, v_th_mv=10.0, v_reset_mv=0.0, t_ref_ms=1.0,
+                i_bias_pa=Uniform(low=80.0, high=140.0), v_init_mv=Uniform(low=0.0, high=10.0),
+                synapse=Exponential(tau_exc_ms=3.0, tau_inh_ms=3.0),
+            )),
+        },
+        projections={
+            "aa": Projection(
+                source="a", target="a", rule=FixedInDegree(n=20), weight_pa=Uniform(low=0.0, high=4.0),
+                delay_ms=Uniform(low=0.1, high=3.0),
+            ),
+        },
+        probes={"spikes": Probe(target="a")},
+    )  # fmt: skip
+    with Simulator(network, threads=1) as sim:
+        sim.run_steps(203)
+        sim.save(tmp_path / "state.h5")
+        sim.run_steps(50)
+        assert len(sim.spikes("spikes")[0]) > 5000
+        assert sim.program.units.n_ranges == 1
+        expected = sim.digest()
+    with Simulator(network, threads=2) as sim:
+        assert sim.program.units.n_ranges == sim.threads == 2
+        sim.resume(tmp_path / "state.h5")
+        sim.run_steps(50)
+        assert sim.digest() == expected
+
+
 def test_another_seed_gives_other_spikes() -> None:
     digests = set()
     for seed in (1, 2):
