@@ -156,7 +156,7 @@ def _check_array(value: Any, rule: Rule, where: str) -> np.ndarray:
         raise ConfigError(
             "rows of different length", where=where, got=value, expected=wanted(rule)
         ) from error
-    if found.dtype.kind not in "iuf" or found.ndim not in (1, 2) or (found.size and _holds_flags(value)):
+    if found.dtype.kind not in "iuf" or found.ndim not in rule.dims or (found.size and _holds_flags(value)):
         raise wrong_type(value, rule, where)
     if found.size == 0:
         raise ConfigError("an empty list", where=where, got=value, expected="at least one number")

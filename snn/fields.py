@@ -23,6 +23,7 @@ class Rule:
     choices: tuple[str, ...] = ()
     types: tuple[type[Spec], ...] = ()
     optional: bool = False
+    dims: tuple[int, ...] = (1, 2)
     help: str = ""
 
     def range_text(self) -> str:
@@ -94,7 +95,7 @@ def values(default: Any = _NO, **options: Any) -> Any:
 
 
 def array(default: Any = _NO, **options: Any) -> Any:
-    """A list of floats, one or two dimensions."""
+    """A list of floats; `dims` says how many dimensions it may have, without: one or two."""
     return _declare("array", default, **options)
 
 

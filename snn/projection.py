@@ -10,6 +10,7 @@ import numpy as np
 from snnsim.connectivity import RULES, Arrays, ConnectionRule, OneToOne
 from snnsim.distributions import Values, extent
 from snnsim.errors import ConfigError
+from snnsim.layers import LAYER_RULES, LayerRule
 from snnsim.fields import choice, record, text, values
 from snnsim.plasticity import STDP, Normalisation
 from snnsim.spec import Spec
@@ -30,7 +31,7 @@ class Projection(Spec):
 
     source: str = text(help="population or spike source")
     target: str = text(help="population")
-    rule: ConnectionRule = record(*RULES, help="which pairs are connected")
+    rule: ConnectionRule = record(*RULES, *LAYER_RULES, help="which pairs are connected")
     weight_pa: Values | None = values(None, unit="pA", help="jump of the current (exponential synapses)")
     weight_mv: Values | None = values(None, unit="mV", help="jump of the potential (delta synapses)")
     weight_ns: Values | None = values(
@@ -152,6 +153,15 @@ def check_rule(rule: ConnectionRule, n_source: int | None, n_target: int, same: 
             got=f"{n_source} sources, {n_target} targets",
             expected="equal numbers",
         )
+    if isinstance(rule, LayerRule) and n_source is not None and rule.sizes() != (n_source, n_target):
+        raise ConfigError(
+            "the rule is made for other sizes",
+            where=where,
+            got=f"{n_source} sources, {n_target} targets",
+            expected="{} sources, {} targets".format(*rule.sizes()),
+        )
+    if isinstance(rule, LayerRule):
+        return
     if isinstance(rule, Arrays):
         check_ids(rule.target, n_target, f"{where}.target")
         if n_source is not None:

@@ -59,6 +59,14 @@ class SpikeTrains(SpikeSource):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Analogue(SpikeSource):
+    """`n` inputs of a layered network, whose values are given when it is run."""
+
+    KIND = "analogue"
+    n: int = integer(low=1, high=COUNT_LIMIT, help="number of inputs")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Phase(Spec):
     """A pass over a part of the images.
 
@@ -199,4 +207,4 @@ class Current(Stimulus):
             )
 
 
-STIMULI: tuple[type[Stimulus], ...] = (Poisson, SpikeTrains, Images, PoissonDrive, Current)
+STIMULI: tuple[type[Stimulus], ...] = (Poisson, SpikeTrains, Images, Analogue, PoissonDrive, Current)

@@ -1,0 +1,200 @@
+"""Layers: events that reach whole rows of a weight matrix or the kernel window of a convolution.
+
+An event is a unit and an amount: 1 for a spike, -1 for one taken back, more for several at once, any number
+for an analogue value.  Feature maps lie channel last, so that what an event adds to is contiguous:
+
+    unit of channel c at (y, x)     (y * width + x) * n_channels + c
+    dense    current[j]          += amount * weight[unit, j]
+    conv     current[oy, ox, co] += amount * weight[c, ky, kx, co']     y = oy sy - py + ky dy,  x likewise
+             c in group g of groups, co = g n_out / groups + co'
+    pool     the same with one output channel for each input channel and weights that are equal
+
+Sums have one order: projections as given, then events as they come, which is ascending by unit.
+Twins: tests/oracle_layers.py.
+"""
+
+import numpy as np
+from numba import njit
+
+DENSE, CONV, ONE_TO_ONE, MAX_POOL = range(4)
+# columns of the geometry of a projection: source map, target map, window
+(
+    IN_H, IN_W, IN_C, OUT_H, OUT_W, OUT_C,
+    KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PAD_TOP, PAD_LEFT, DILATION_H, DILATION_W, GROUPS,
+) = range(15)  # fmt: skip
+N_GEOMETRY = 15
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def dense_events(current, unit, amount, n_events, weight):
+    """Add the rows of `weight` that events point at, times their amounts; returns the number of additions.
+
+    current  F[n_target]            changed
+    unit     int32[>= n_events]     source of each event
+    amount   F[>= n_events]
+    weight   F[n_source, n_target]
+    """
+    n_target = current.size
+    e = 0
+    while e + 4 <= n_events:  # four rows at a time: the sums stay in registers, in the same order
+        a, b, c, d = unit[e], unit[e + 1], unit[e + 2], unit[e + 3]
+        p, q, r, s = amount[e], amount[e + 1], amount[e + 2], amount[e + 3]
+        for j in range(n_target):
+            total = current[j] + p * weight[a, j]
+            total = total + q * weight[b, j]
+            total = total + r * weight[c, j]
+            current[j] = total + s * weight[d, j]
+        e += 4
+    while e < n_events:
+        a, p = unit[e], amount[e]
+        for j in range(n_target):
+            current[j] += p * weight[a, j]
+        e += 1
+    return n_events * n_target
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def conv_events(current, unit, amount, n_events, weight, shape):
+    """Add the kernel windows that events reach; returns the number of additions, borders exact.
+
+    current  F[OUT_H * OUT_W * OUT_C]                                   changed
+    weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]
+    shape    int64[N_GEOMETRY]
+    """
+    in_w, in_c, out_h, out_w, out_c = shape[IN_W], shape[IN_C], shape[OUT_H], shape[OUT_W], shape[OUT_C]
+    stride_h, stride_w = shape[STRIDE_H], shape[STRIDE_W]
+    groups = shape[GROUPS]
+    width = out_c // groups
+    in_a_group = in_c // groups
+    added = 0
+    for e in range(n_events):
+        c = unit[e] % in_c
+        x = unit[e] // in_c % in_w
+        y = unit[e] // in_c // in_w
+        a = amount[e]
+        first = c // in_a_group * width
+        for ky in range(shape[KERNEL_H]):
+            top = y + shape[PAD_TOP] - ky * shape[DILATION_H]
+            if top < 0 or top % stride_h != 0 or top // stride_h >= out_h:
+                continue
+            for kx in range(shape[KERNEL_W]):
+                left = x + shape[PAD_LEFT] - kx * shape[DILATION_W]
+                if left < 0 or left % stride_w != 0 or left // stride_w >= out_w:
+                    continue
+                at = (top // stride_h * out_w + left // stride_w) * out_c + first
+                for j in range(width):
+                    current[at + j] += a * weight[c, ky, kx, j]
+                added += width
+    return added
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def one_to_one_events(current, unit, amount, n_events, weight, index):
+    """current[index[unit]] += amount * weight; returns the number of additions.
+
+    index  int32[n_source]  target of each source
+    """
+    for e in range(n_events):
+        current[index[unit[e]]] += amount[e] * weight
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire_integrate(potential, current, count, threshold, reset_to, subtract, most, unit, amount):
+    """v <- v + current;  up to `most` spikes where v >= threshold;  returns the number of events.
+
+    s = clip(floor(v / threshold), 0, most);  v <- v - s threshold (subtract), else v <- reset_to
+    potential, current  F[n]       changed, current set to zero
+    count               int32[n]   changed  spikes so far
+    threshold           F[n]
+    unit, amount        int32[n], F[n]  written: the events, ascending
+    """
+    zero = potential.dtype.type(0)
+    n_events = 0
+    for k in range(potential.size):
+        v = potential[k] + current[k]
+        current[k] = zero
+        if v >= threshold[k]:
+            spikes = 1
+            if most > 1:
+                spikes = min(np.int64(np.floor(v / threshold[k])), most)
+            v = v - spikes * threshold[k] if subtract else reset_to[k]
+            count[k] += np.int32(spikes)
+            unit[n_events] = k
+            amount[n_events] = spikes
+            n_events += 1
+        potential[k] = v
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire_signed(potential, current, count, threshold, levels, most, unit, amount):
+    """Signed integrate-and-fire with memory: v <- v + current, then spikes that can be taken back.
+
+    s = clip(floor(v / threshold), -min(most, S), min(most, levels - S));  v <- v - s threshold;  S <- S + s
+    Once no input comes any more, S = clip(floor((v_0 + sum of currents) / threshold), 0, levels), whatever
+    the order in which they came.
+    count  int32[n]  changed  S
+    """
+    zero = potential.dtype.type(0)
+    n_events = 0
+    for k in range(potential.size):
+        v = potential[k] + current[k]
+        current[k] = zero
+        if v >= threshold[k] or v < zero:
+            spikes = np.int64(np.floor(v / threshold[k]))
+            spikes = min(max(spikes, -min(most, np.int64(count[k]))), min(most, levels - np.int64(count[k])))
+            if spikes != 0:
+                v -= spikes * threshold[k]
+                count[k] += np.int32(spikes)
+                unit[n_events] = k
+                amount[n_events] = spikes
+                n_events += 1
+        potential[k] = v
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pass_on(potential, current, unit, amount):
+    """Linear units without memory: what arrives in a step leaves in the same step, as an amount."""
+    zero = potential.dtype.type(0)
+    n_events = 0
+    for k in range(potential.size):
+        if current[k] != zero:
+            unit[n_events] = k
+            amount[n_events] = current[k]
+            potential[k] += current[k]  # the sum so far
+            n_events += 1
+            current[k] = zero
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def pass_maximum(potential, total, shape, unit, amount):
+    """Max pooling by differences: each unit emits how much the largest sum in its window has changed.
+
+    potential  F[OUT_H * OUT_W * OUT_C]  changed  the largest sum so far
+    total      F[IN_H * IN_W * IN_C]              sum of the amounts that each source has emitted
+    The amounts of a unit add up to the maximum of the sums, after every step.
+    """
+    n_events = 0
+    out_w, out_c, in_w, in_h = shape[OUT_W], shape[OUT_C], shape[IN_W], shape[IN_H]
+    for k in range(potential.size):
+        c = k % out_c
+        x = k // out_c % out_w * shape[STRIDE_W] - shape[PAD_LEFT]
+        y = k // out_c // out_w * shape[STRIDE_H] - shape[PAD_TOP]
+        best = -np.inf
+        for ky in range(shape[KERNEL_H]):
+            row = y + ky * shape[DILATION_H]
+            if row < 0 or row >= in_h:
+                continue
+            for kx in range(shape[KERNEL_W]):
+                column = x + kx * shape[DILATION_W]
+                if column >= 0 and column < in_w:
+                    best = max(best, total[(row * in_w + column) * out_c + c])
+        if best != potential[k]:
+            unit[n_events] = k
+            amount[n_events] = best - potential[k]
+            n_events += 1
+            potential[k] = best
+    return n_events
