@@ -1,0 +1,101 @@
+"""Exact conversion: every neuron's spike count equals the integer activation of the quantised network.
+
+An activation is quantised to whole multiples n of a threshold (Bu et al. 2022, "QCFS"):
+
+    n = clip(floor(z / theta + 1/2), 0, levels),    a = theta n
+
+Signed integrate-and-fire neurons with memory that start from theta / 2 come to just these counts, for any
+order in which their input arrives (converters.md, section 2.1).  Sums of floats depend on their order; so all
+weights onto a population are rounded to one grid, a power of two so fine that every sum is exact in float64:
+the last of 48 bits of the largest sum that can occur.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from snnsim.converters import graph as g
+from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
+from snnsim.layers import Conv, Dense, SumPool
+from snnsim.network import Network
+from snnsim.projection import Projection
+
+_BITS = 48  # of the largest sum; 53 hold it, and what is left holds quotients by the threshold
+
+
+@dataclass(frozen=True)
+class ExactCoding:
+    """Signed neurons with `levels` levels; thresholds theta float64[channels] by activation."""
+
+    thresholds: dict[str, np.ndarray]
+    levels: int
+    input_scale: float
+    bias_steps: int | None = 1
+
+    def scale(self, node: g.ReLU) -> np.ndarray:
+        return self.thresholds[node.name]
+
+    def neuron(self, node: g.ReLU, bias: np.ndarray) -> SignedIF:
+        theta = np.repeat(self.thresholds[node.name], bias.size // self.thresholds[node.name].size)
+        return SignedIF(
+            v_th_mv=theta, v_init_mv=theta / 2, levels=self.levels, most=self.levels, bias_mv=bias, bias_steps=1
+        )
+
+
+def on_grid(network: Network, input_most: float) -> Network:
+    """The network with weights, biases and thresholds rounded so that every sum is exact in float64.
+
+    input_most  largest amount of an input, in units of input amounts
+    """
+    most = {name: input_most for name in network.stimuli}
+    populations, projections = dict(network.populations), dict(network.projections)
+    for name in network.populations:  # each after those that lead to it, as they were built
+        incoming = {link: p for link, p in network.projections.items() if p.target == name}
+        neuron = network.populations[name].neuron
+        sums = {link: most[p.source] * largest_sum(p) for link, p in incoming.items()}
+        if isinstance(neuron, Maximum):
+            most[name] = 2 * max(most[p.source] for p in incoming.values())
+            continue
+        bound = sum(sums.values())
+        if isinstance(neuron, Relay):
+            most[name] = bound
+            continue
+        bound += float(np.max(np.abs(neuron.bias_mv))) + float(np.max(np.abs(neuron.v_init_mv)))
+        grid = 2.0 ** (np.ceil(np.log2(max(bound, 1e-300))) - _BITS)
+        for link, p in incoming.items():
+            projections[link] = _rounded(p, grid)
+        changes = {"bias_mv": _near(neuron.bias_mv, grid)}
+        if isinstance(neuron, SignedIF):
+            theta = _near(neuron.v_th_mv, 2 * grid)
+            changes |= {"v_th_mv": theta, "v_init_mv": theta / 2}
+            most[name] = float(neuron.levels)
+        elif isinstance(neuron, Readout):
+            most[name] = 0.0
+        populations[name] = network.populations[name].replace(neuron=neuron.replace(**changes))
+    return network.replace(populations=populations, projections=projections)
+
+
+def largest_sum(p: Projection) -> float:
+    """The largest sum of absolute weights onto one target."""
+    scale = abs(float(p.weight))  # type: ignore[arg-type]
+    if isinstance(p.rule, Dense):
+        return scale * float(np.abs(p.rule.weight).sum(axis=1).max())
+    if isinstance(p.rule, Conv):
+        return scale * float(np.abs(p.rule.weight).sum(axis=(1, 2, 3)).max())
+    if isinstance(p.rule, SumPool):
+        return scale * p.rule.kernel_h * p.rule.kernel_w
+    return scale
+
+
+def _near(value: object, grid: float) -> np.ndarray:
+    return np.rint(np.asarray(value, dtype=np.float64) / grid) * grid
+
+
+def _rounded(p: Projection, grid: float) -> Projection:
+    """Weights of the rule times that of the projection, on the grid."""
+    scale = float(p.weight)  # type: ignore[arg-type]
+    if isinstance(p.rule, Dense | Conv):
+        return p.replace(rule=p.rule.replace(weight=_near(scale * p.rule.weight, grid)), weight_mv=1.0)
+    return p.replace(weight_mv=float(_near(scale, grid)))
