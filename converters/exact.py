@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.converters import graph as g
+from snnsim.converters.build import build
+from snnsim.converters.calibrate import activations, least_squares
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, SumPool
 from snnsim.network import Network
@@ -99,3 +101,26 @@ def _rounded(p: Projection, grid: float) -> Projection:
     if isinstance(p.rule, Dense | Conv):
         return p.replace(rule=p.rule.replace(weight=_near(scale * p.rule.weight, grid)), weight_mv=1.0)
     return p.replace(weight_mv=float(_near(scale, grid)))
+
+
+def quantised(graph: g.Graph, calibration: np.ndarray, levels: int, input_bits: int = 16) -> tuple[Network, float]:
+    """The layered network of an exact conversion, and the value of one unit of its input.
+
+    calibration  float64[n_samples, *shape]
+    Thresholds are those nearest to the activations; then each channel's bias is moved until its mean over the
+    calibration data is that of the source (Li et al. 2021, light calibration), layer after layer.
+    """
+    scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2**(input_bits - 1)
+    source = activations(graph, calibration)
+    coding = ExactCoding(
+        {node.name: least_squares(source[node.name], levels) for node in graph.nodes if isinstance(node, g.ReLU)},
+        levels,
+        scale,
+    )
+    network = build(graph, coding)
+    return on_grid(network, 2.0**input_bits), scale
+
+
+def amounts(x: np.ndarray, scale: float) -> np.ndarray:
+    """float64[n_samples, n]: inputs as whole multiples of the input scale."""
+    return np.rint(x.reshape(len(x), -1) / scale)

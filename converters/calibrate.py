@@ -1,0 +1,88 @@
+"""Thresholds from activations on calibration data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from snnsim.converters.graph import Graph, ReLU
+from snnsim.errors import ConfigError
+
+_CANDIDATES = 95  # thresholds that are tried: the largest activation times 1, 0.99, ... (SNNC's grid)
+_SAMPLES = 8192  # activations of a channel that are looked at
+_LEAST = 1e-6  # threshold of a channel that is never active, relative to its layer
+
+
+def activations(graph: Graph, inputs: np.ndarray, share: int = 64) -> dict[str, np.ndarray]:
+    """float64[n_samples, *shape] of every ReLU and of the last node, `share` samples at a time."""
+    wanted = [node.name for node in graph.nodes if isinstance(node, ReLU)] + [graph.nodes[-1].name]
+    found: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    for low in range(0, len(inputs), share):
+        values = graph.evaluate(inputs[low : low + share])
+        for name, parts in found.items():
+            parts.append(values[name])
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def largest(values: np.ndarray, percentile: float = 100.0, *, by_channel: bool = True) -> np.ndarray:
+    """float64[channels]: a percentile of the active values of each channel, or of the layer for all.
+
+    Source: Diehl et al. 2015 (100), Rueckauer et al. 2017 (99.9).
+    """
+    rows = by_channels(values)
+    if not by_channel:
+        rows = np.broadcast_to(rows.reshape(1, -1), (rows.shape[0], rows.size))
+        return np.full(rows.shape[0], _percentile(rows[0], percentile))
+    return _alive(np.array([_percentile(row, percentile) for row in rows]))
+
+
+def least_squares(values: np.ndarray, levels: int) -> np.ndarray:
+    """float64[channels]: the threshold of each channel whose `levels` multiples are nearest to its values.
+
+    theta levels = c max(a), c in 1, 0.99, ...: the least mean of (a - theta clip(floor(a / theta + 1/2), 0,
+    levels))**2.  Source: Li et al. 2021 (SNNC), the grid; Bu et al. 2022, the rounding.
+    """
+    found = []
+    for row in by_channels(values):
+        top = float(row.max(initial=0.0))
+        if top <= 0:
+            found.append(0.0)
+            continue
+        active = row[row > 0]
+        active = active[:: max(1, active.size // _SAMPLES)]
+        theta = top * (1 - 0.01 * np.arange(_CANDIDATES)) / levels
+        count = np.clip(np.floor(active[None, :] / theta[:, None] + 0.5), 0, levels)
+        found.append(float(theta[np.argmin(((active - theta[:, None] * count) ** 2).mean(axis=1))]))
+    return _alive(np.array(found))
+
+
+def by_channels(values: np.ndarray) -> np.ndarray:
+    """[n_samples, channels, ...] as [channels, all others]."""
+    return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+
+
+def _percentile(row: np.ndarray, percentile: float) -> float:
+    active = row[row > 0]
+    return float(np.percentile(active, percentile)) if active.size else 0.0
+
+
+def _alive(theta: np.ndarray) -> np.ndarray:
+    """Channels that were never active get the largest threshold of their layer."""
+    top = float(theta.max(initial=0.0))
+    return np.where(theta > _LEAST * top, theta, top) if top > 0 else np.ones_like(theta)
+
+
+def check_calibration(graph: Graph, inputs: np.ndarray) -> np.ndarray:
+    """Calibration data as float64[n_samples, *shape]; ConfigError when they do not fit the model."""
+    values = np.asarray(inputs)
+    size = int(np.prod(graph.nodes[0].shape))
+    if values.ndim < 2 or values.shape[0] == 0 or values.dtype.kind not in "iuf" or values[0].size != size:
+        raise ConfigError(
+            "calibration data that do not fit the model",
+            where="calibration",
+            got=f"{values.dtype}{list(values.shape)}",
+            expected=f"numbers [n_samples, {', '.join(map(str, graph.nodes[0].shape))}]",
+        )
+    values = values.astype(np.float64).reshape(len(values), *graph.nodes[0].shape)
+    if not np.isfinite(values).all():
+        raise ConfigError("not a finite number", where="calibration", code="config.not_finite")
+    return values
