@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from snnsim import __version__
-from snnsim.cli import bench, doctor, inspect, models, plot, report, resume, run, validate
+from snnsim.cli import bench, convert, doctor, inspect, models, plot, report, resume, run, validate
 from snnsim.cli.output import Reply, Stopped, Usage, as_known, failed, present
 from snnsim.errors import ExitCode
 from snnsim.jit_cache import configure
@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[..., Reply]] = {
     "inspect": inspect.inspect,
     "plot": plot.plot,
     "report": report.report,
+    "convert": convert.convert,
     "bench": bench.bench,
     "models": models.models,
     "doctor": doctor.doctor,

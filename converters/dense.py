@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
-from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
+from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, Window
 from snnsim.network import Network
 
 
@@ -68,10 +68,15 @@ def _windows(rule: Window, x: np.ndarray, border: float) -> np.ndarray:
     (kernel_h, kernel_w), (out_h, out_w) = rule.kernel(), rule.target_map()
     reach_h = (out_h - 1) * rule.stride_h + (kernel_h - 1) * rule.dilation_h + 1
     reach_w = (out_w - 1) * rule.stride_w + (kernel_w - 1) * rule.dilation_w + 1
-    padded = np.full((len(x), c, max(reach_h, rule.pad_top + rule.height), max(reach_w, rule.pad_left + rule.width)), border)
-    padded[:, :, rule.pad_top : rule.pad_top + rule.height, rule.pad_left : rule.pad_left + rule.width] = x.reshape(
-        len(x), c, rule.height, rule.width
+    padded = np.full(
+        (len(x), c, max(reach_h, rule.pad_top + rule.height), max(reach_w, rule.pad_left + rule.width)),
+        border,
+    )
+    padded[:, :, rule.pad_top : rule.pad_top + rule.height, rule.pad_left : rule.pad_left + rule.width] = (
+        x.reshape(len(x), c, rule.height, rule.width)
     )
     span = ((kernel_h - 1) * rule.dilation_h + 1, (kernel_w - 1) * rule.dilation_w + 1)
     view = sliding_window_view(padded, span, axis=(2, 3))
-    return view[:, :, :: rule.stride_h, :: rule.stride_w, :: rule.dilation_h, :: rule.dilation_w][:, :, :out_h, :out_w]
+    return view[:, :, :: rule.stride_h, :: rule.stride_w, :: rule.dilation_h, :: rule.dilation_w][
+        :, :, :out_h, :out_w
+    ]

@@ -42,7 +42,12 @@ class ExactCoding:
     def neuron(self, node: g.ReLU, bias: np.ndarray) -> SignedIF:
         theta = np.repeat(self.thresholds[node.name], bias.size // self.thresholds[node.name].size)
         return SignedIF(
-            v_th_mv=theta, v_init_mv=theta / 2, levels=self.levels, most=self.levels, bias_mv=bias, bias_steps=1
+            v_th_mv=theta,
+            v_init_mv=theta / 2,
+            levels=self.levels,
+            most=self.levels,
+            bias_mv=bias,
+            bias_steps=1,
         )
 
 
@@ -103,17 +108,23 @@ def _rounded(p: Projection, grid: float) -> Projection:
     return p.replace(weight_mv=float(_near(scale, grid)))
 
 
-def quantised(graph: g.Graph, calibration: np.ndarray, levels: int, input_bits: int = 16) -> tuple[Network, float]:
+def quantised(
+    graph: g.Graph, calibration: np.ndarray, levels: int, input_bits: int = 16
+) -> tuple[Network, float]:
     """The layered network of an exact conversion, and the value of one unit of its input.
 
     calibration  float64[n_samples, *shape]
     Thresholds are those nearest to the activations; then each channel's bias is moved until its mean over the
     calibration data is that of the source (Li et al. 2021, light calibration), layer after layer.
     """
-    scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2**(input_bits - 1)
+    scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2 ** (input_bits - 1)
     source = activations(graph, calibration)
     coding = ExactCoding(
-        {node.name: least_squares(source[node.name], levels) for node in graph.nodes if isinstance(node, g.ReLU)},
+        {
+            node.name: least_squares(source[node.name], levels)
+            for node in graph.nodes
+            if isinstance(node, g.ReLU)
+        },
         levels,
         scale,
     )

@@ -22,8 +22,7 @@ TOLERANCE = 1e-5
 MAX_CONSTANT = 2**26
 """Elements of a constant that is computed from others."""
 _SHAPE_OPERATORS = frozenset(
-    "Constant Identity Shape Size Gather Concat Unsqueeze Squeeze Slice Cast Add Sub Mul Div Neg Sqrt Reshape "
-    "Transpose Flatten Range Max Min ReduceProd Floor Reciprocal Pow".split()
+    ["Constant", "Identity", "Shape", "Size", "Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Reshape", "Transpose", "Flatten", "Range", "Max", "Min", "ReduceProd", "Floor", "Reciprocal", "Pow"]
 )
 
 

@@ -152,51 +152,64 @@ def advance_sample(b, t, graph, given, outcome, work):
     for p in range(graph.kind.size):
         low, high = graph.first[p], graph.first[p + 1]
         unit, amount = work.unit[slot, low:high], work.amount[slot, low:high]
-        potential, current, count = work.potential[low:high], work.current[low:high], work.count[low:high]
-        kind = graph.kind[p]
-        if kind == INPUT:
+        if graph.kind[p] == INPUT:
             n = take_given(b, t, low, high, given, unit, amount)
         else:
-            for j in range(graph.incoming[p], graph.incoming[p + 1]):
-                if given.steps > 1 and graph.kind[graph.source[j]] == INPUT:
-                    if t == 0:
-                        outcome.added[b, j] += deliver(j, t, work.held[low:high], graph, work)
-                elif graph.rule[j] != MAX_POOL and t >= graph.delay[j]:
-                    outcome.added[b, j] += deliver(j, t, current, graph, work)
-            if given.steps > 1 and t < given.steps:
-                for k in range(current.size):
-                    current[k] += work.held[low + k]
-            if t < graph.bias_steps[p]:
-                for k in range(current.size):
-                    current[k] += graph.bias[low + k]
-            if kind == INTEGRATE:
-                n = fire_integrate(
-                    potential, current, count, graph.threshold[low:high], graph.reset_to[low:high],
-                    graph.subtract[p] != 0, graph.most[p], unit, amount,
-                )  # fmt: skip
-            elif kind == SIGNED:
-                n = fire_signed(
-                    potential, current, count, graph.threshold[low:high], graph.levels[p], graph.most[p],
-                    unit, amount,
-                )  # fmt: skip
-            elif kind == RELAY:
-                n = pass_on(potential, current, unit, amount)
-            elif kind == MAXIMUM:
-                j = graph.incoming[p]
-                q = graph.source[j]
-                total = work.total[graph.first[q] : graph.first[q + 1]]
-                n = pass_maximum(potential, total, graph.shape[j], unit, amount)
-            else:
-                n = np.int64(0)
-                for k in range(potential.size):
-                    potential[k] += current[k]
-                    current[k] = 0
+            collect(b, t, p, graph, given, outcome, work)
+            n = np.int64(fire(p, graph, work, unit, amount))
+            moved = moved or n > 0
         work.n_events[slot, p] = n
         outcome.events[b, p] += n
         for e in range(n):
             work.total[low + unit[e]] += amount[e]
-        moved = moved or (n > 0 and kind != INPUT)
     return moved
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def collect(b, t, p, graph, given, outcome, work):
+    """What arrives at population p in step t of sample b, and its bias, in work.current."""
+    low, high = graph.first[p], graph.first[p + 1]
+    current, held = work.current[low:high], work.held[low:high]
+    for j in range(graph.incoming[p], graph.incoming[p + 1]):
+        if given.steps > 1 and graph.kind[graph.source[j]] == INPUT:
+            if t == 0:
+                outcome.added[b, j] += deliver(j, t, held, graph, work)
+        elif graph.rule[j] != MAX_POOL and t >= graph.delay[j]:
+            outcome.added[b, j] += deliver(j, t, current, graph, work)
+    if given.steps > 1 and t < given.steps:
+        for k in range(current.size):
+            current[k] += held[k]
+    if t < graph.bias_steps[p]:
+        for k in range(current.size):
+            current[k] += graph.bias[low + k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire(p, graph, work, unit, amount):
+    """Population p advances and emits its events; returns their number."""
+    low, high = graph.first[p], graph.first[p + 1]
+    potential, current, count = work.potential[low:high], work.current[low:high], work.count[low:high]
+    kind = graph.kind[p]
+    if kind == INTEGRATE:
+        return fire_integrate(
+            potential, current, count, graph.threshold[low:high], graph.reset_to[low:high],
+            graph.subtract[p] != 0, graph.most[p], unit, amount,
+        )  # fmt: skip
+    if kind == SIGNED:
+        return fire_signed(
+            potential, current, count, graph.threshold[low:high], graph.levels[p], graph.most[p], unit, amount
+        )
+    if kind == RELAY:
+        return pass_on(potential, current, unit, amount)
+    if kind == MAXIMUM:
+        j = graph.incoming[p]
+        q = graph.source[j]
+        total = work.total[graph.first[q] : graph.first[q + 1]]
+        return pass_maximum(potential, total, graph.shape[j], unit, amount)
+    for k in range(potential.size):
+        potential[k] += current[k]
+        current[k] = 0
+    return 0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,4 +1,4 @@
-"""Running a layered network on many samples: shared weights, a state for each sample, threads over samples."""
+"""Running a layered network on many samples: shared weights, a state for each, threads over samples."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _SHARE = 8  # jobs a thread: samples differ in cost
 class BatchResult:
     """What a batch has left.
 
-    readout    F[n_samples, n_steps, n]  potentials of the last population after each step; a sample that ended
-               early keeps its last ones
+    readout    F[n_samples, n_steps, n]  potentials of the last population after each step; a sample that
+               ended early keeps its last ones
     counts     int32[n_samples, n]       spikes of each unit by population, where they were asked for
     totals     F[n_samples, n]           sums of the amounts of their events
     events     int64[n_samples]          events of each population

@@ -62,9 +62,7 @@ def lower_layers(network: Network, dt_ms: float) -> LayerProgram:
     dtype = np.dtype(network.precision)
     maps = _maps(network)
     place = {name: _place(maps.get(name), sizes[name]) for name in names}
-    links = [
-        link for name in names for link, p in network.projections.items() if p.target == name
-    ]
+    links = [link for name in names for link, p in network.projections.items() if p.target == name]
     first = np.concatenate([[0], np.cumsum([sizes[name] for name in names])]).astype(np.int64)
     cells = _cells(network, names, sizes, place, first, dtype, dt_ms)
     wires = _wires(network, names, links, delays, place, dtype)
@@ -194,8 +192,13 @@ def _unit(
                 return values, engine.SIGNED, 1, neuron.most, neuron.levels, steps()
             return values, engine.INTEGRATE, 1, neuron.most, 0, steps()
         case IF():
-            return _plain(neuron, n, where, dt_ms), engine.INTEGRATE, int(neuron.reset == "subtract"), 1, 0, int(
-                _FOREVER
+            return (
+                _plain(neuron, n, where, dt_ms),
+                engine.INTEGRATE,
+                int(neuron.reset == "subtract"),
+                1,
+                0,
+                int(_FOREVER),
             )
     raise ConfigError(
         "not a unit of layered networks",
@@ -209,7 +212,7 @@ def _plain(neuron: IF, n: int, where: str, dt_ms: float) -> dict[str, np.ndarray
     """An ordinary IF neuron, counted from its reset potential where that is subtracted."""
     if neuron.threshold is not None or neuron.synapse.KIND != "delta" or np.any(np.asarray(neuron.t_ref_ms)):
         raise ConfigError(
-            "layered networks know IF neurons with delta synapses, a fixed threshold and no refractory period",
+            "layered networks take IF neurons with delta synapses, fixed threshold, no refractory period",
             where=where,
         )
 

@@ -53,7 +53,9 @@ class Window(LayerRule):
     pad_bottom: int = integer(0, low=0, high=COUNT_LIMIT, help="rows of zeros below")
     pad_left: int = integer(0, low=0, high=COUNT_LIMIT, help="columns of zeros on the left")
     pad_right: int = integer(0, low=0, high=COUNT_LIMIT, help="columns of zeros on the right")
-    dilation_h: int = integer(1, low=1, high=COUNT_LIMIT, help="rows from one point of the window to the next")
+    dilation_h: int = integer(
+        1, low=1, high=COUNT_LIMIT, help="rows from one point of the window to the next"
+    )
     dilation_w: int = integer(1, low=1, high=COUNT_LIMIT, help="columns from one point to the next")
 
     def kernel(self) -> tuple[int, int]:
@@ -69,8 +71,12 @@ class Window(LayerRule):
         kernel_h, kernel_w = self.kernel()
         ceil = bool(getattr(self, "ceil_mode", False))
         return (
-            _windows(self.height, self.pad_top, self.pad_bottom, self.dilation_h, kernel_h, self.stride_h, ceil),
-            _windows(self.width, self.pad_left, self.pad_right, self.dilation_w, kernel_w, self.stride_w, ceil),
+            _windows(
+                self.height, self.pad_top, self.pad_bottom, self.dilation_h, kernel_h, self.stride_h, ceil
+            ),
+            _windows(
+                self.width, self.pad_left, self.pad_right, self.dilation_w, kernel_w, self.stride_w, ceil
+            ),
         )
 
     def sizes(self) -> tuple[int, int]:
@@ -101,7 +107,9 @@ class Conv(Window):
     """Convolution (as torch means it: no flipping).  A map with one row is a one-dimensional one."""
 
     KIND = "conv"
-    weight: np.ndarray = array(dims=(4,), help="weight[target channel, source channel in its group, row, column]")
+    weight: np.ndarray = array(
+        dims=(4,), help="weight[target channel, source channel in its group, row, column]"
+    )
     groups: int = integer(1, low=1, high=COUNT_LIMIT, help="groups of channels that do not mix")
 
     def kernel(self) -> tuple[int, int]:

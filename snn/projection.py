@@ -10,8 +10,8 @@ import numpy as np
 from snnsim.connectivity import RULES, Arrays, ConnectionRule, OneToOne
 from snnsim.distributions import Values, extent
 from snnsim.errors import ConfigError
-from snnsim.layers import LAYER_RULES, LayerRule
 from snnsim.fields import choice, record, text, values
+from snnsim.layers import LAYER_RULES, LayerRule
 from snnsim.plasticity import STDP, Normalisation
 from snnsim.spec import Spec
 from snnsim.weights import check_weight, weight_key, weight_of

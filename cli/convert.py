@@ -1,0 +1,116 @@
+"""`snnsim convert`: a trained network becomes a spiking one, with a certificate."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from snnsim.cli.output import Json, Reply
+from snnsim.cli.run import DataDir
+
+if TYPE_CHECKING:
+    from snnsim.converters.convert import Conversion
+
+
+class Method(StrEnum):
+    """How activations become spikes."""
+
+    EXACT = "exact"
+    RATE = "rate"
+    BURST = "burst"
+
+
+class Normalisation(StrEnum):
+    """Where the thresholds of rates come from."""
+
+    MSE = "mse"
+    PERCENTILE = "percentile"
+    MAX = "max"
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="ONNX file, or a state_dict with --builder.")],
+    calibrate: Annotated[
+        str, typer.Option(help="Inputs: digits, mnist, fashion-mnist, or a .npy file [n_samples, ...].")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The network, an HDF5 file.")],
+    method: Annotated[Method, typer.Option(help="How activations become spikes.")] = Method.EXACT,
+    timesteps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps an input takes. Default: exact 1, else 32.", show_default=False),
+    ] = None,
+    levels: Annotated[int, typer.Option(min=1, help="exact: largest integer activation.")] = 15,
+    normalisation: Annotated[
+        Normalisation, typer.Option(help="rate, burst: thresholds.")
+    ] = Normalisation.MSE,
+    samples: Annotated[int, typer.Option(min=1, help="Calibration inputs that are used.")] = 1024,
+    builder: Annotated[
+        str | None, typer.Option(help="package.module:function that builds the torch module.")
+    ] = None,
+    data: DataDir = None,
+    json: Json = False,
+) -> Reply:
+    """Convert a trained network into a spiking one.
+
+    \b
+    Examples:
+      snnsim convert model.onnx --calibrate digits -o net.h5
+      snnsim convert model.onnx --calibrate inputs.npy --method rate --timesteps 32 -o net.h5 --json
+    """
+    from snnsim.converters.convert import convert as convert_model
+    from snnsim.converters.read_onnx import read_onnx
+    from snnsim.networkfile import write_network
+
+    inputs = _inputs(calibrate, samples, data)
+    if builder is None:
+        graph = read_onnx(model)
+    else:
+        from snnsim.converters.read_torch import read_torch_file
+
+        graph = read_torch_file(model, builder, inputs[:8].astype("float32"))
+    inputs = inputs.reshape(len(inputs), *graph.nodes[0].shape)
+    found = convert_model(
+        graph, inputs, method.value, timesteps=timesteps, levels=levels, normalisation=normalisation.value
+    )
+    facts = {
+        "method": found.method,
+        "timesteps": found.timesteps,
+        "input_scale": found.input_scale,
+        "input_shape": list(graph.nodes[0].shape),
+        "certificate": found.certificate.as_dict() if found.certificate else None,
+    }
+    write_network(output, found.network, facts)
+    sizes = {name: p.n for name, p in found.network.populations.items()}
+    return Reply(facts | {"output": output, "populations": sizes}, _text(found, output))
+
+
+def _inputs(name: str, samples: int, data: Path | None) -> Any:
+    """float64[n, ...]: images of a data set, or the array of a file."""
+    import numpy as np
+
+    from snnsim.datasets import DATASETS, load_dataset
+    from snnsim.errors import FileError
+
+    if name in DATASETS:
+        images = load_dataset(name, data)
+        return images.images[:samples].reshape(-1, 1, *images.image_shape)
+    try:
+        return np.load(name, allow_pickle=False)[:samples]
+    except (OSError, ValueError) as error:
+        raise FileError(
+            f"not an array ({error})", where=name, expected="a .npy file, or one of " + ", ".join(DATASETS)
+        ) from error
+
+
+def _text(found: Conversion, output: Path) -> str:
+    lines = [f"{output}: {found.method}, {found.timesteps} steps"]
+    if found.certificate is not None:
+        for layer in found.certificate.layers:
+            lines.append(
+                f"  {layer.path}: {layer.n_checked:,} spike counts checked, {layer.n_mismatches:,} differ"
+            )
+        lines.append(f"  largest deviation of an output: {found.certificate.readout_deviation:g}")
+    return "\n".join(lines)
