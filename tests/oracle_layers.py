@@ -1,0 +1,107 @@
+"""Plain-Python twins of kernels/layers.py: the same sums in the same order, one unit at a time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from snnsim.kernels import layers as k
+
+
+def dense_events(current, unit, amount, n_events, weight):
+    for e in range(n_events):
+        for j in range(current.size):
+            current[j] = current[j] + amount[e] * weight[unit[e], j]
+    return n_events * current.size
+
+
+def conv_events(current, unit, amount, n_events, weight, shape):
+    """Every target looks whether the event lies under its window."""
+    in_w, in_c, out_h, out_w, out_c = (int(shape[i]) for i in (k.IN_W, k.IN_C, k.OUT_H, k.OUT_W, k.OUT_C))
+    groups = int(shape[k.GROUPS])
+    added = 0
+    for e in range(n_events):
+        u = int(unit[e])
+        c, x, y = u % in_c, u // in_c % in_w, u // in_c // in_w
+        for oy in range(out_h):
+            for ox in range(out_w):
+                for ky in range(int(shape[k.KERNEL_H])):
+                    for kx in range(int(shape[k.KERNEL_W])):
+                        row = oy * shape[k.STRIDE_H] - shape[k.PAD_TOP] + ky * shape[k.DILATION_H]
+                        column = ox * shape[k.STRIDE_W] - shape[k.PAD_LEFT] + kx * shape[k.DILATION_W]
+                        if row != y or column != x:
+                            continue
+                        for co in range(out_c):
+                            if co // (out_c // groups) == c // (in_c // groups):
+                                at = (oy * out_w + ox) * out_c + co
+                                w = weight[c, ky, kx, co % (out_c // groups)]
+                                current[at] = current[at] + amount[e] * w
+                                added += 1
+    return added
+
+
+def one_to_one_events(current, unit, amount, n_events, weight, index):
+    for e in range(n_events):
+        current[index[unit[e]]] += amount[e] * weight
+    return n_events
+
+
+def fire_integrate(potential, current, count, threshold, reset_to, subtract, most, unit, amount):
+    n_events = 0
+    for i in range(potential.size):
+        potential[i] = potential[i] + current[i]
+        current[i] = 0
+        if potential[i] < threshold[i]:
+            continue
+        spikes = min(math.floor(potential[i] / threshold[i]), most) if most > 1 else 1
+        potential[i] = potential[i] - spikes * threshold[i] if subtract else reset_to[i]
+        count[i] += spikes
+        unit[n_events], amount[n_events] = i, spikes
+        n_events += 1
+    return n_events
+
+
+def fire_signed(potential, current, count, threshold, levels, most, unit, amount):
+    n_events = 0
+    for i in range(potential.size):
+        potential[i] = potential[i] + current[i]
+        current[i] = 0
+        low, high = -min(most, int(count[i])), min(most, levels - int(count[i]))
+        spikes = min(max(math.floor(potential[i] / threshold[i]), low), high)
+        if spikes == 0:
+            continue
+        potential[i] = potential[i] - spikes * threshold[i]
+        count[i] += spikes
+        unit[n_events], amount[n_events] = i, spikes
+        n_events += 1
+    return n_events
+
+
+def pass_on(potential, current, unit, amount):
+    n_events = 0
+    for i in np.flatnonzero(current):
+        unit[n_events], amount[n_events] = i, current[i]
+        potential[i] += current[i]
+        current[i] = 0
+        n_events += 1
+    return n_events
+
+
+def pass_maximum(potential, total, shape, unit, amount):
+    in_h, in_w, c = (int(shape[i]) for i in (k.IN_H, k.IN_W, k.OUT_C))
+    maps = total.reshape(in_h, in_w, c)
+    n_events = 0
+    for i in range(potential.size):
+        oy, ox, channel = i // c // int(shape[k.OUT_W]), i // c % int(shape[k.OUT_W]), i % c
+        rows = oy * shape[k.STRIDE_H] - shape[k.PAD_TOP] + np.arange(shape[k.KERNEL_H]) * shape[k.DILATION_H]
+        columns = (
+            ox * shape[k.STRIDE_W] - shape[k.PAD_LEFT] + np.arange(shape[k.KERNEL_W]) * shape[k.DILATION_W]
+        )
+        seen = [maps[y, x, channel] for y in rows for x in columns if 0 <= y < in_h and 0 <= x < in_w]
+        best = max(seen, default=-math.inf)
+        if best != potential[i]:
+            unit[n_events], amount[n_events] = i, best - potential[i]
+            potential[i] = best
+            n_events += 1
+    return n_events
