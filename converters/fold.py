@@ -65,7 +65,8 @@ def fold_padding(graph: Graph) -> Graph:
             and len(graph.consumers(before.name)) == 1
             and _takes_padding(node, nodes[before.inputs[0]], before)
         ):
-            padding = tuple(a + b for a, b in zip(node.padding, before.padding, strict=True))
+            (top, bottom, left, right), more = node.padding, before.padding
+            padding = (top + more[0], bottom + more[1], left + more[2], right + more[3])
             node = dataclasses.replace(node, padding=padding, inputs=before.inputs)
             del nodes[before.name]
         nodes[node.name] = node
