@@ -74,7 +74,7 @@ def fold_padding(graph: Graph) -> Graph:
 
 
 def remove_identities(graph: Graph) -> Graph:
-    """Nodes that give back their only input are left out; two ReLUs in a row become one."""
+    """Nodes that give back their only input are left out; two ReLUs in a row become one, and two reshapes."""
     nodes: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
@@ -83,6 +83,9 @@ def remove_identities(graph: Graph) -> Graph:
         if isinstance(node, ReLU) and isinstance(source, ReLU):
             caps = [cap for cap in (node.cap, source.cap) if cap is not None]
             node = dataclasses.replace(node, inputs=source.inputs, cap=min(caps, default=None))
+        if isinstance(node, Flatten) and isinstance(source, Flatten):
+            source = nodes[source.inputs[0]]
+            node = dataclasses.replace(node, inputs=(source.name,))
         if source is not None and len(graph.nodes) > 2 and _is_identity(node, source, nodes):
             renamed[node.name] = source.name
         else:

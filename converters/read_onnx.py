@@ -49,6 +49,7 @@ class _Reader:
         weights = self.graph.initializer
         self.items: dict[str, Item] = {w.name: onnx.numpy_helper.to_array(w) for w in weights}
         self.input = next(entry.name for entry in self.graph.input if entry.name not in self.items)
+        self.output = self.graph.output[0].name
         self.builder.nodes.append(Input("input", f"{self.input} (Input)", (), graph_shape(shape)))
         self.items |= {self.input: Value("input", shape), "": None}
 
@@ -101,6 +102,7 @@ class _Reader:
         axis = int(attributes.get("axis", -1 if self.opsets.get("", 13) >= 13 else 1))
         if not at_output or not isinstance(item, Value) or len(item.shape) != 2 or axis not in (-1, 1):
             raise Refusal(f"{node.op_type}: not over the classes at the output", fix_for("softmax"))
+        self.output = node.input[0]
         self.builder.notes.append(f"{path}: left out at the output; the graph gives the scores before it")
         return item
 
@@ -127,8 +129,9 @@ def _compare(onnx: Any, model: Any, graph: Graph, reader: _Reader, shape: tuple[
     names: dict[str, str] = {}
     for name, item in reader.items.items():
         if isinstance(item, Value) and name != reader.input:
-            names.setdefault(item.name, name)  # the first: a softmax that was left out has its scores' node
+            names.setdefault(item.name, name)
     wanted = {node.name: names[node.name] for node in graph.nodes if node.name in names}
+    wanted[graph.output.name] = reader.output
     run = _run_reference(onnx, model, {reader.input: inputs}, sorted(set(wanted.values())))
     check_parity(graph, {node: run[name] for node, name in wanted.items()}, inputs, TOLERANCE)
 

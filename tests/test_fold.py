@@ -31,7 +31,9 @@ def _graph(*nodes: Node) -> Graph:
 
 def _conv(name: str, source: str, groups: int = 1) -> Conv:
     weight = RANDOM.normal(size=(3, 3 // groups, 3, 3))
-    return Conv(name, name, (source,), MAP, weight, RANDOM.normal(size=3), padding=(1, 1, 1, 1), groups=groups)
+    return Conv(
+        name, name, (source,), MAP, weight, RANDOM.normal(size=3), padding=(1, 1, 1, 1), groups=groups
+    )
 
 
 def _affine(name: str, source: str, shape: tuple[int, ...] = MAP) -> Affine:
@@ -82,9 +84,7 @@ def test_normalisation_stays_where_the_value_before_it_is_used_twice() -> None:
 
 
 def test_a_second_normalisation_stays_where_the_first_is_used_twice() -> None:
-    graph = _graph(
-        _conv("c", "x"), _affine("n", "c"), _affine("m", "n"), Add("s", "s", ("n", "m"), MAP)
-    )
+    graph = _graph(_conv("c", "x"), _affine("n", "c"), _affine("m", "n"), Add("s", "s", ("n", "m"), MAP))
     folded = fold_batchnorm(graph)
     assert _kinds(folded) == ["Input", "Conv", "Affine", "Add"]
     _same(graph, folded)
@@ -142,7 +142,7 @@ def test_identities_are_removed() -> None:
     )
     short = remove_identities(graph)
     assert _kinds(short) == ["Input", "ReLU", "AvgPool", "Flatten"]
-    assert short.output.name == "f"
+    assert short.output.name == "g"
     _same(graph, short, 0.0)
 
 

@@ -110,15 +110,27 @@ def test_the_other_nodes() -> None:
         ([ReLU("r-1", "r", ("x",), (4, 7, 6))], "conversion.graph", "r-1"),
         ([ReLU("r", "r", ("x",), (4, 7, 5))], "conversion.shape", "does not follow"),
         ([ReLU("r", "r", ("x",), (4, 7, 6), 0.0)], "conversion.shape", "positive"),
-        ([Linear("l", "l", ("x",), (2,), np.ones((2, 168)), np.ones(2))], "conversion.shape", "a vector of 168"),
+        (
+            [Linear("l", "l", ("x",), (2,), np.ones((2, 168)), np.ones(2))],
+            "conversion.shape",
+            "a vector of 168",
+        ),
         ([MaxPool("m", "m", ("x",), (4, 0, 0), (9, 9), (1, 1))], "conversion.shape", "larger than the map"),
         ([Flatten("f", "f", ("x",), (4, 5))], "conversion.shape", "number of values"),
         ([Flatten("f", "f", ("x",), (2, 14, 6))], "conversion.shape", "channels change"),
-        ([Conv("c", "c", ("x",), (1, 7, 6), np.ones((1, 3, 1, 1)), np.ones(1))], "conversion.shape", "3 channels"),
-        ([Affine("a", "a", ("x",), (4, 7, 6), np.ones(3), np.ones(3))], "conversion.shape", "one scale a channel"),
+        (
+            [Conv("c", "c", ("x",), (1, 7, 6), np.ones((1, 3, 1, 1)), np.ones(1))],
+            "conversion.shape",
+            "3 channels",
+        ),
+        (
+            [Affine("a", "a", ("x",), (4, 7, 6), np.ones(3), np.ones(3))],
+            "conversion.shape",
+            "one scale a channel",
+        ),
         ([Input("y", "y", (), (1,))], "conversion.graph", "one Input"),
     ],
-)  # fmt: skip
+)
 def test_a_graph_that_does_not_fit_together_is_refused(nodes: list[Node], code: str, part: str) -> None:
     with pytest.raises(ConversionError, match=part) as caught:
         _graph(*nodes)

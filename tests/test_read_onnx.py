@@ -39,9 +39,11 @@ def _model(steps: list[Any], shape: list[Any], opset: int = 21) -> Any:
         for index, constant in enumerate(constants):
             names.append(f"w{number}_{index}")
             weights.append(numpy_helper.from_array(np.asarray(constant), names[-1]))
-        nodes.append(helper.make_node(kind, [last, *names], [f"y{number}"], name=f"node{number}", **attributes))
+        nodes.append(
+            helper.make_node(kind, [last, *names], [f"y{number}"], name=f"node{number}", **attributes)
+        )
         last = f"y{number}"
-    return helper.make_model(
+    model = helper.make_model(
         helper.make_graph(
             nodes,
             "test",
@@ -49,9 +51,21 @@ def _model(steps: list[Any], shape: list[Any], opset: int = 21) -> Any:
             [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)],
             weights,
         ),
-        opset_imports=[helper.make_opsetid("", opset)],
+        opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 3)],
         ir_version=10,
     )
+    return _with_output(model, last)
+
+
+def _with_output(model: Any, name: str) -> Any:
+    """The checker asks for the rank of the output."""
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    inferred = onnx.shape_inference.infer_shapes(model).graph.output[0]
+    known = inferred.type.tensor_type.HasField("shape")
+    model.graph.output[0].CopyFrom(
+        inferred if known else helper.make_tensor_value_info(name, TensorProto.FLOAT, ["a", "b"])
+    )
+    return model
 
 
 def _save(tmp_path: Path, model: Any) -> Path:
@@ -81,40 +95,94 @@ def _conv(out: int, channels: int, *kernel: int, **attributes: Any) -> Step:
 
 CHAINS: dict[str, tuple[list[Any], list[int], str]] = {
     "cnn": (
-        [_conv(4, 2, 3, 3, pads=[1, 1, 1, 1]), ("BatchNormalization", {}, [_w(4), _w(4), _w(4), _positive(4)]),
-         ("Relu", {}, []), ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}, []), ("Flatten", {}, []),
-         ("Gemm", {"transB": 1, "alpha": 0.5, "beta": 2.0}, [_w(3, 64), _w(3)]), ("Softmax", {}, [])],
-        [2, 8, 8], "Conv ReLU MaxPool Flatten Linear"),
+        [
+            _conv(4, 2, 3, 3, pads=[1, 1, 1, 1]),
+            ("BatchNormalization", {}, [_w(4), _w(4), _w(4), _positive(4)]),
+            ("Relu", {}, []),
+            ("MaxPool", {"kernel_shape": [2, 2], "strides": [2, 2]}, []),
+            ("Flatten", {}, []),
+            ("Gemm", {"transB": 1, "alpha": 0.5, "beta": 2.0}, [_w(3, 64), _w(3)]),
+            ("Softmax", {}, []),
+        ],
+        [2, 8, 8],
+        "Conv ReLU MaxPool Flatten Linear",
+    ),
     "mlp": (
-        [("MatMul", {}, [_w(5, 4)]), ("Add", {}, [_w(4)]), ("Clip", {}, [_f(0), _f(0.5)]), ("Dropout", {}, []),
-         ("Gemm", {}, [_w(4, 3)])],
-        [5], "Linear ReLU Linear"),
+        [
+            ("MatMul", {}, [_w(5, 4)]),
+            ("Add", {}, [_w(4)]),
+            ("Clip", {}, [_f(0), _f(0.5)]),
+            ("Dropout", {}, []),
+            ("Gemm", {}, [_w(4, 3)]),
+        ],
+        [5],
+        "Linear ReLU Linear",
+    ),
     "same upper": ([_conv(3, 2, 4, 3, auto_pad="SAME_UPPER", strides=[2, 2])], [2, 7, 8], "Conv"),
     "same lower": ([_conv(3, 2, 4, 4, auto_pad="SAME_LOWER", strides=[1, 2])], [2, 7, 8], "Conv"),
     "dilated same": ([_conv(3, 2, 2, 3, auto_pad="SAME_UPPER", dilations=[3, 2])], [2, 7, 8], "Conv"),
     "valid": ([_conv(3, 2, 3, 3, auto_pad="VALID")], [2, 7, 8], "Conv"),
     "grouped": ([_conv(4, 1, 3, 2, group=2, pads=[0, 1, 2, 0])], [2, 7, 8], "Conv"),
     "one dimension": (
-        [_conv(4, 2, 3, pads=[2, 1]), ("Relu", {}, []), ("AveragePool", {"kernel_shape": [2], "pads": [1, 0]}, []),
-         ("GlobalMaxPool", {}, []), ("Squeeze", {}, [_i(2)])],
-        [2, 9], "Conv ReLU AvgPool MaxPool Flatten"),
+        [
+            _conv(4, 2, 3, pads=[2, 1]),
+            ("Relu", {}, []),
+            ("MaxPool", {"kernel_shape": [2]}, []),
+            ("GlobalAveragePool", {}, []),
+            ("Squeeze", {}, [_i(2)]),
+        ],
+        [2, 9],
+        "Conv ReLU MaxPool AvgPool Flatten",
+    ),
     "average": (
-        [_conv(3, 2, 1, 1), ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}, []),
-         ("AveragePool", {"kernel_shape": [2, 2], "count_include_pad": 1, "pads": [0, 0, 1, 1]}, []),
-         ("MaxPool", {"kernel_shape": [2, 2], "ceil_mode": 1, "strides": [3, 3]}, []),
-         ("ReduceMean", {"keepdims": 0}, [_i(2, 3)])],
-        [2, 9, 8], "Conv AvgPool AvgPool MaxPool AvgPool Flatten"),
+        [
+            _conv(3, 2, 1, 1),
+            ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [2, 2]}, []),
+            ("AveragePool", {"kernel_shape": [2, 2], "count_include_pad": 1, "pads": [0, 0, 1, 1]}, []),
+            ("MaxPool", {"kernel_shape": [2, 2], "ceil_mode": 1, "strides": [3, 3]}, []),
+            ("ReduceMean", {"keepdims": 0}, [_i(2, 3)]),
+        ],
+        [2, 9, 8],
+        "Conv AvgPool AvgPool MaxPool AvgPool Flatten",
+    ),
     "constants": (
-        [("Sub", {}, [_w(2, 1, 1)]), ("Div", {}, [_positive(1)]), ("Mul", {}, [_w(1, 2, 1, 1)]), ("Neg", {}, [])],
-        [2, 3, 3], "Affine"),
+        [
+            ("Sub", {}, [_w(2, 1, 1)]),
+            ("Div", {}, [_positive(1)]),
+            ("Mul", {}, [_w(1, 2, 1, 1)]),
+            ("Neg", {}, []),
+        ],
+        [2, 3, 3],
+        "Affine",
+    ),
     "padded": (
-        [("Pad", {}, [_i(0, 0, 1, 2, 0, 0, 0, 1)]), _conv(3, 2, 3, 3, pads=[1, 0, 0, 0]), ("Identity", {}, []),
-         ("Unsqueeze", {}, [_i(1)]), ("Squeeze", {}, [_i(1)]), ("Reshape", {}, [_i(0, -1)])],
-        [2, 7, 8], "Conv Flatten"),
+        [
+            ("Pad", {}, [_i(0, 0, 1, 2, 0, 0, 0, 1)]),
+            _conv(3, 2, 3, 3, pads=[1, 0, 0, 0]),
+            ("Identity", {}, []),
+            ("Reshape", {}, [_i(0, -1)]),
+        ],
+        [2, 7, 8],
+        "Conv Flatten",
+    ),
+    "axes of size 1": (
+        [("Relu", {}, []), ("Unsqueeze", {}, [_i(2, 3)]), ("Squeeze", {}, [_i(2, 3)])],
+        [5],
+        "ReLU",
+    ),
+    "global maximum": ([("GlobalMaxPool", {}, [])], [2, 3, 4], "MaxPool"),
     "still transposed": ([_conv(3, 2, 7, 8), ("Transpose", {"perm": [0, 1, 3, 2]}, [])], [2, 7, 8], "Conv"),
-    "global": ([("GlobalAveragePool", {}, []), ("Transpose", {"perm": [0, 2, 3, 1]}, []),
-                ("Flatten", {}, []), ("Relu", {}, [])], [3, 4, 4], ""),
-}  # fmt: skip
+    "global": (
+        [
+            ("GlobalAveragePool", {}, []),
+            ("Transpose", {"perm": [0, 2, 3, 1]}, []),
+            ("Flatten", {}, []),
+            ("Relu", {}, []),
+        ],
+        [3, 4, 4],
+        "",
+    ),
+}
 
 
 @pytest.mark.parametrize("batch", ["n", 1])
@@ -134,7 +202,9 @@ def test_chains_of_operators(tmp_path: Path, name: str, batch: int | str) -> Non
     found = folded.evaluate(x)[folded.output.name]
     if graph.notes:
         found = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=0, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        found, expected.reshape(found.shape), rtol=0, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 def test_branches_join(tmp_path: Path) -> None:
@@ -149,9 +219,10 @@ def test_branches_join(tmp_path: Path) -> None:
         helper.make_node("Reshape", ["c", "to"], ["out"]),
     ]
     first.graph.node.extend(joined)
-    first.graph.initializer.extend([numpy_helper.from_array(_i(0), "zero"), numpy_helper.from_array(_i(-1), "rest")])
-    first.graph.output[0].name = "out"
-    graph = read_onnx(_save(tmp_path, first))
+    first.graph.initializer.extend(
+        [numpy_helper.from_array(_i(0), "zero"), numpy_helper.from_array(_i(-1), "rest")]
+    )
+    graph = read_onnx(_save(tmp_path, _with_output(first, "out")))
     kinds = [type(node).__name__ for node in graph.nodes]
     assert kinds == ["Input", "Conv", "ReLU", "Add", "Add", "Concat", "Flatten"]
     assert graph.output.shape == (100,)
@@ -168,7 +239,7 @@ def test_without_onnxruntime_the_reference_of_onnx_compares(
 def test_a_reading_fault_is_found_by_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     relu = module.OPERATORS["Relu"]
     monkeypatch.setitem(module.OPERATORS, "Relu", lambda op: relu(op)._replace(name=op.activation().name))
-    with pytest.raises(ConversionError, match=r"node0 \(Conv\)|node1") as caught:
+    with pytest.raises(ConversionError, match="node0 .Conv.") as caught:
         read_onnx(_save(tmp_path, _model([_conv(2, 2, 3, 3), ("Relu", {}, [])], [1, 2, 5, 5])))
     assert caught.value.code == "conversion.parity"
 
@@ -180,8 +251,15 @@ UNSUPPORTED: dict[str, tuple[list[Any], str, str]] = {
     "Clip": ([("Clip", {}, [_f(-1), _f(1)])], "node0 (Clip)", "bounds (0, c)"),
     "LayerNormalization": ([("LayerNormalization", {}, [_w(8)])], "node0 (LayerNormalization)", "BatchNorm"),
     "InstanceNormalization": (
-        [("InstanceNormalization", {}, [_w(4), _w(4)])], "node0 (InstanceNormalization)", "BatchNorm"),
-    "ConvTranspose": ([("ConvTranspose", {}, [_w(4, 2, 2, 2)])], "node0 (ConvTranspose)", "without upsampling"),
+        [("InstanceNormalization", {}, [_w(4), _w(4)])],
+        "node0 (InstanceNormalization)",
+        "BatchNorm",
+    ),
+    "ConvTranspose": (
+        [("ConvTranspose", {}, [_w(4, 2, 2, 2)])],
+        "node0 (ConvTranspose)",
+        "without upsampling",
+    ),
     "DepthToSpace": ([("DepthToSpace", {"blocksize": 2}, [])], "node0 (DepthToSpace)", "channels in order"),
     "Transpose": ([("Transpose", {"perm": [0, 2, 3, 1]}, [])], "node0 (Transpose)", "keep the order"),
     "Softmax": ([("Softmax", {}, []), ("Relu", {}, [])], "node0 (Softmax)", "at the output only"),
@@ -191,24 +269,25 @@ UNSUPPORTED: dict[str, tuple[list[Any], str, str]] = {
     "Pad": ([("Pad", {"mode": "reflect"}, [_i(0, 0, 1, 1, 0, 0, 1, 1)])], "node0 (Pad)", "pad with zeros"),
     "Slice": ([("Slice", {}, [_i(0), _i(4), _i(2)])], "node0 (Slice)", "whole activations"),
     "Concat": ([helper.make_node("Concat", ["x", "x"], ["y"], name="c", axis=2)], "c (Concat)", "axis 1"),
-    "Reshape": ([("Reshape", {}, [_i(0, 8, 4, 8)])], "node0 (Reshape)", "flatten to a vector"),
+    "Reshape": (
+        [("Relu", {}, []), ("Reshape", {}, [_i(0, 8, 4, 8)])],
+        "node1 (Reshape)",
+        "flatten to a vector",
+    ),
     "ReduceMean": ([("ReduceMean", {}, [_i(1)])], "node0 (ReduceMean)", "all of space"),
     "bias at each place": ([("Add", {}, [_w(8, 8)])], "node0 (Add)", "one for each channel"),
     "other domain": (
-        [helper.make_node("Strange", ["x"], ["y"], name="s", domain="ai.onnx.ml")], "s (Strange)", "standard"),
-}  # fmt: skip
+        [helper.make_node("Scaler", ["x"], ["y"], name="s", domain="ai.onnx.ml", offset=[0.0], scale=[2.0])],
+        "s (Scaler)",
+        "standard",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", UNSUPPORTED)
 def test_operators_without_counterpart_are_named(tmp_path: Path, case: str) -> None:
     steps, place, fix = UNSUPPORTED[case]
     model = _model(steps, ["n", 4, 8, 8])
-    if case == "other domain":
-        model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
-    if case == "other domain":
-        with pytest.raises(SnnError):
-            read_onnx(_save(tmp_path, model))
-        return
     with pytest.raises(ConversionError) as caught:
         read_onnx(_save(tmp_path, model))
     assert caught.value.code == "conversion.unsupported"
@@ -298,7 +377,8 @@ def test_truncated_files_are_refused_or_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "code"), [(["n", 4, "h", 8], "conversion.shape"), ([8], "conversion.shape"), ([99, 4, 8, 8], "")]
+    ("shape", "code"),
+    [(["n", 4, "h", 8], "conversion.shape"), ([8], "conversion.shape"), ([99, 4, 8, 8], "")],
 )
 def test_inputs_without_a_fixed_shape_are_refused(tmp_path: Path, shape: list[Any], code: str) -> None:
     with pytest.raises(ConversionError) as caught:
@@ -317,6 +397,7 @@ def test_without_onnx_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 def test_models_that_torch_exports(tmp_path: Path, name: str, free: bool) -> None:
     torch = pytest.importorskip("torch", reason="torch is not installed (pip install 'snnsim[train]')")
     import torch_models
+
     from snnsim.converters.read_torch import read_torch
 
     model, x = torch_models.build(name)

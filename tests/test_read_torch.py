@@ -58,7 +58,9 @@ def test_the_graph_computes_what_the_model_does(name: str) -> None:
         short = _log_softmax(short)
         expected = np.log(expected) if name == "lenet" else expected
     # Weights and constants of the model are float32; sums are in float64 on both sides.
-    np.testing.assert_allclose(short, expected.reshape(short.shape), rtol=0, atol=1e-6 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        short, expected.reshape(short.shape), rtol=0, atol=1e-6 * np.abs(expected).max()
+    )
 
 
 def test_names_and_paths_are_those_of_the_model() -> None:

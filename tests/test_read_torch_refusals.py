@@ -81,7 +81,12 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], str, str
     "slice": (lambda x: x[:, :, ::2], MAP, "model (slice)", "whole activations"),
     "abs": (torch.abs, VECTOR, "model (abs)", "nn.ReLU"),
     "mean over channels": (lambda x: x.mean(1), MAP, "model (mean)", "all of space"),
-    "uneven adaptive pool": (lambda x: F.adaptive_avg_pool2d(x, 3), MAP, "different sizes", "divides the map"),
+    "uneven adaptive pool": (
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        MAP,
+        "different sizes",
+        "divides the map",
+    ),
     "batch mixed": (lambda x: x.view(1, -1), VECTOR, "samples of the batch", "x.flatten(1)"),
     "channels regrouped": (lambda x: x.view(-1, 16, 4, 4), MAP, "mixes channels", "flatten to a vector"),
     "dropout always": (lambda x: F.dropout(x), VECTOR, "dropout that stays active", "self.training"),
@@ -94,7 +99,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], str, str
     "joined rows": (lambda x: torch.cat([x, x], 2), MAP, "something else than channels", "dim=1"),
     "maximum": (lambda x: torch.maximum(x, -x), VECTOR, "model (maximum)", "without comparing"),
     "to integers": (lambda x: x.to(torch.int32), VECTOR, "torch.int32", "floating point"),
-}  # fmt: skip
+}
 
 MODULES: dict[str, tuple[nn.Module, tuple[int, ...], str, str]] = {
     "GELU": (nn.GELU(), VECTOR, "1 (GELU): the operation gelu", "nn.ReLU"),
@@ -105,15 +110,23 @@ MODULES: dict[str, tuple[nn.Module, tuple[int, ...], str, str]] = {
     "GroupNorm": (nn.GroupNorm(2, 4), MAP, "1 (GroupNorm)", "BatchNorm"),
     "InstanceNorm": (nn.InstanceNorm2d(4), MAP, "1 (InstanceNorm2d)", "BatchNorm"),
     "BatchNorm without statistics": (
-        nn.BatchNorm2d(4, track_running_stats=False), MAP, "1 (BatchNorm2d)", "track_running_stats=True"),
+        nn.BatchNorm2d(4, track_running_stats=False),
+        MAP,
+        "1 (BatchNorm2d)",
+        "track_running_stats=True",
+    ),
     "ConvTranspose": (nn.ConvTranspose2d(4, 4, 2), MAP, "1 (ConvTranspose2d)", "without upsampling"),
     "Upsample": (nn.Upsample(scale_factor=2), MAP, "1 (Upsample)", "without upsampling"),
     "circular padding": (
-        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), MAP, "mode 'circular'", "padding_mode='zeros'"),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
+        MAP,
+        "mode 'circular'",
+        "padding_mode='zeros'",
+    ),
     "PixelUnshuffle": (nn.PixelUnshuffle(2), MAP, "1 (PixelUnshuffle)", "channels in order"),
     "Linear over an axis": (nn.Linear(16, 4), SEQUENCE, "1 (Linear)", "flatten"),
     "LPPool": (nn.LPPool2d(2, 2), MAP, "1 (LPPool2d)", "average or maximum"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +229,9 @@ def test_control_flow_that_depends_on_data_is_refused() -> None:
 
 
 def test_all_refusals_are_named_at_once() -> None:
-    model = nn.Sequential(nn.Linear(16, 16), nn.GELU(), nn.LayerNorm(16), nn.Sequential(nn.Linear(16, 4), nn.Tanh()))
+    model = nn.Sequential(
+        nn.Linear(16, 16), nn.GELU(), nn.LayerNorm(16), nn.Sequential(nn.Linear(16, 4), nn.Tanh())
+    )
     text = _message(model, np.zeros((2, 16)))
     assert "3 operations cannot be converted" in text
     for place in ("1 (GELU)", "2 (LayerNorm)", "3.1 (Tanh)"):
