@@ -254,8 +254,8 @@ def _pad(op: Operator) -> Value:
 
 
 def _transpose(op: Operator) -> Value:
-    rank = len(op.activation().shape)
-    return permute(op.call, [int(axis) for axis in op.attributes.get("perm", reversed(range(rank)))])
+    order = op.attributes.get("perm", reversed(range(len(op.shape))))
+    return permute(op.call, [int(axis) for axis in order])
 
 
 def _dropout(op: Operator) -> Value:
@@ -267,7 +267,7 @@ def _dropout(op: Operator) -> Value:
 
 def _cast(op: Operator) -> Value:
     if op.attributes.get("to") not in (1, 10, 11, 16):  # float32, float16, float64, bfloat16
-        raise Refusal("a conversion to whole numbers", "keep floating point numbers inside the model")
+        raise Refusal("a conversion to whole numbers", "keep floating point numbers")
     return op.activation()
 
 

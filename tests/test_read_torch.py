@@ -24,7 +24,8 @@ KINDS = {
     "mlp": "Flatten Linear ReLU Linear ReLU Linear",
     "lenet": "Conv ReLU AvgPool Conv ReLU MaxPool Flatten Linear ReLU Linear",
     "one_dimensional": "Conv ReLU MaxPool Conv ReLU AvgPool AvgPool Flatten Linear",
-    "resnet": "Conv ReLU MaxPool Conv ReLU Conv Add ReLU Conv ReLU Conv Add ReLU Affine AvgPool Flatten Linear",
+    "resnet": "Conv ReLU MaxPool Conv ReLU Conv Add ReLU Conv ReLU Conv Add ReLU "
+    "Affine AvgPool Flatten Linear",
     "inception": "Conv ReLU Conv ReLU Conv ReLU AvgPool Concat MaxPool Flatten Linear",
     "functional": "Affine Conv ReLU Conv ReLU Conv ReLU Affine MaxPool ReLU Flatten Linear ReLU Affine",
     "mobile": "Conv ReLU Conv ReLU Conv AvgPool Flatten Linear",
