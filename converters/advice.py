@@ -16,8 +16,8 @@ _FLOW = "compute without comparing activations: layers, ReLU, addition, concaten
 _CELL = "reshape or index the data before the model"
 
 _FIXES: dict[str, str] = {
-    r"gelu|leaky_?relu|p_?relu|_prelu_kernel|c?elu|selu|silu|swish|hardswish|mish|softplus|softsign|rrelu": _RELU,
-    r"hardsigmoid|tanh|tanhshrink|logsigmoid|log_sigmoid.*|hardshrink|softshrink|erf|glu|thresholded_?relu": _RELU,
+    r"gelu|leaky_?relu|p_?relu|_prelu_kernel|[cs]?elu|silu|(hard)?swish|mish|softplus|softsign|rrelu": _RELU,
+    r"hardsigmoid|tanh|tanhshrink|log_?sigmoid.*|hardshrink|softshrink|erf|glu|thresholded_?relu": _RELU,
     r"sigmoid": "at the output: leave it out, the largest score is the same; inside: " + _RELU,
     r"_?(log_?)?softmax": "a softmax is dropped at the output only; " + _GATE,
     r"(native_)?(layer|group|instance)_?norm(alization)?|(fused_)?rms_?norm.*|local_response_norm|lrn": _NORM,
@@ -25,7 +25,7 @@ _FIXES: dict[str, str] = {
     r"lstm|gru|rnn.*|(quantized_)?(lstm|gru)_cell|scan|loop": _TIME,
     r"mul|scaled_dot_product_attention|_native_multi_head_attention|bmm|matmul|mm|einsum|bilinear": _GATE,
     r"_trilinear|baddbmm|attention|multiheadattention|_transformer_encoder_layer_fwd": _GATE,
-    r"embedding.*|_embedding_bag.*|one_?hot|gather(nd|elements)?": "encode the input as numbers before the model",
+    r"embedding.*|_embedding_bag.*|one_?hot|gather(nd|elements)?": "encode the input before the model",
     r"conv_?transpose.*|upsample.*|_upsample.*|resize|interpolate.*|max_?unpool.*|col2im": _SIZE,
     r"grid_?sampl.*|affine_grid.*|fold|im2col|unfold": _SIZE,
     r"pixel_(un)?shuffle|channel_shuffle|native_channel_shuffle|depthtospace|spacetodepth|permute": _ORDER,
@@ -35,10 +35,12 @@ _FIXES: dict[str, str] = {
     r"arg(max|min)|top_?k|sort|argsort|max|min|median|cummax|cummin|hardmax|kthvalue|nonzero": _PICK,
     r"where|gt|lt|ge|le|eq|ne|greater.*|less.*|equal|sign|heaviside|not|and|or|if|cond": _FLOW,
     r"maximum|minimum|logical_.*|item|_local_scalar_dense|while_loop|isnan": _FLOW,
-    r"rand.*|bernoulli.*|normal.*|uniform.*|multinomial|dropout": "a model must give the same output each time",
+    r"rand.*|bernoulli.*|normal.*|uniform.*|multinomial|dropout": (
+        "a model must give the same output each time"
+    ),
     r"stack": "use torch.cat(..., dim=1)",
-    r"div": "use fixed weights",
-    r"abs|pow|exp.*|log.*|sqrt|rsqrt|square|sin|cos|reciprocal|cumsum|prod|round|floor|ceil|std": _RELU,
+    r"div|reciprocal|true_divide|floor_divide|remainder|fmod": "use fixed weights",
+    r"abs|pow|exp.*|log.*|sqrt|rsqrt|square|sin|cos|cumsum|prod|round|floor|ceil|std": _RELU,
     r"cdist|cosine_similarity|pairwise_distance|_cdist_forward|as_strided|diagonal": _CELL,
     r"max_pool3d.*|avg_pool3d|adaptive_.*3d|conv3d": "use layers over one or two axes of space",
 }
@@ -67,4 +69,4 @@ def fix_for(operation: str) -> str:
     for pattern, fix in _FIXES.items():
         if re.fullmatch(pattern, operation, flags=re.IGNORECASE):
             return fix
-    return "use the layers that convert: linear, convolution, batch normalisation, ReLU, pooling, addition, concatenation"
+    return "use layers that convert: linear, convolution, batch norm, ReLU, pooling, addition, concatenation"

@@ -1,4 +1,4 @@
-"""Collecting the nodes of a graph while a source model is read, and everything in it that cannot be converted."""
+"""Collecting the nodes of a graph while a source model is read, and all that cannot be converted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Refusal(Exception):
 
 
 class GraphBuilder:
-    """Nodes in the order they are added, and refusals; `finish` gives the graph or raises all refusals at once.
+    """Nodes in the order they are added, and refusals; `finish` gives the graph or raises them all.
 
     After a refusal reading goes on with a node that stands for the unknown value, so that one error
     names everything that is in the way.
@@ -112,7 +112,7 @@ class GraphBuilder:
         return remove_identities(fold_padding(Graph(tuple(reversed(kept)), tuple(self.notes))))
 
     def _error(self) -> ConversionError:
-        lines = [f"\n  {path}: {refusal.problem}. Fix: {refusal.fix}" for path, refusal in self.refusals.items()]
+        lines = [f"\n  {path}: {each.problem}. Fix: {each.fix}" for path, each in self.refusals.items()]
         count = "1 operation" if len(lines) == 1 else f"{len(lines)} operations"
         return ConversionError(f"{count} cannot be converted:{''.join(lines)}", where=self.source)
 

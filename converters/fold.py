@@ -65,7 +65,8 @@ def fold_padding(graph: Graph) -> Graph:
             and len(graph.consumers(before.name)) == 1
             and _takes_padding(node, nodes[before.inputs[0]], before)
         ):
-            padding = tuple(a + b for a, b in zip(node.padding, before.padding, strict=True))
+            (top, bottom, left, right), more = node.padding, before.padding
+            padding = (top + more[0], bottom + more[1], left + more[2], right + more[3])
             node = dataclasses.replace(node, padding=padding, inputs=before.inputs)
             del nodes[before.name]
         nodes[node.name] = node
@@ -73,7 +74,7 @@ def fold_padding(graph: Graph) -> Graph:
 
 
 def remove_identities(graph: Graph) -> Graph:
-    """Nodes that give back their only input are left out; two ReLUs in a row become one."""
+    """Nodes that give back their only input are left out; two ReLUs in a row become one, and two reshapes."""
     nodes: dict[str, Node] = {}
     renamed: dict[str, str] = {}
     for node in graph.nodes:
@@ -82,6 +83,9 @@ def remove_identities(graph: Graph) -> Graph:
         if isinstance(node, ReLU) and isinstance(source, ReLU):
             caps = [cap for cap in (node.cap, source.cap) if cap is not None]
             node = dataclasses.replace(node, inputs=source.inputs, cap=min(caps, default=None))
+        if isinstance(node, Flatten) and isinstance(source, Flatten):
+            source = nodes[source.inputs[0]]
+            node = dataclasses.replace(node, inputs=(source.name,))
         if source is not None and len(graph.nodes) > 2 and _is_identity(node, source, nodes):
             renamed[node.name] = source.name
         else:

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from snnsim.converters.onnx_constants import fold_constants
 from snnsim.errors import ConversionError, FileError
 
 MAX_BYTES = 2 * 2**30
@@ -66,7 +67,9 @@ def _check_weights(onnx: Any, model: Any, path: Path) -> None:
     constants = [a.t for node in model.graph.node for a in node.attribute if a.type == a.TENSOR]
     for tensor in [*model.graph.initializer, *constants]:
         if any(size < 0 for size in tensor.dims):
-            raise _unsafe(path, f"the tensor {tensor.name} has a negative size", list(tensor.dims), "sizes >= 0")
+            raise _unsafe(
+                path, f"the tensor {tensor.name} has a negative size", list(tensor.dims), "sizes >= 0"
+            )
         declared += 8 * prod(tensor.dims)
         if declared > 2 * MAX_BYTES:
             raise _unsafe(path, "the weights claim too much", tensor.name, f"at most {MAX_BYTES:,} bytes")
@@ -75,7 +78,9 @@ def _check_weights(onnx: Any, model: Any, path: Path) -> None:
         location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
         target = os.path.realpath(os.path.join(folder, location))
         if not location or os.path.commonpath([folder, target]) != folder or not os.path.isfile(target):
-            raise _unsafe(path, f"the weights {tensor.name} lie elsewhere", location, "a file beside the model")
+            raise _unsafe(
+                path, f"the weights {tensor.name} lie elsewhere", location, "a file beside the model"
+            )
 
 
 def sized(onnx: Any, model: Any, path: Path) -> tuple[Any, tuple[int, ...]]:
@@ -101,10 +106,22 @@ def sized(onnx: Any, model: Any, path: Path) -> tuple[Any, tuple[int, ...]]:
             fix="export with fixed sizes",
             code="conversion.shape",
         )
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16):
+        raise ConversionError(
+            "the input holds no floating point numbers",
+            where=f"{path}: {inputs[0].name}",
+            got=onnx.TensorProto.DataType.Name(kind),
+            fix="export a model that takes numbers; encode indices before it",
+            code="conversion.input",
+        )
     if not 1 <= axes[0].dim_value <= 8:
         if axes[0].dim_value > 8:
             raise ConversionError(
-                "a fixed batch", where=f"{path}: {inputs[0].name}", got=axes[0].dim_value, expected="at most 8"
+                "a fixed batch",
+                where=f"{path}: {inputs[0].name}",
+                got=axes[0].dim_value,
+                expected="at most 8",
             )
         axes[0].dim_value = 2
     shape = tuple(axis.dim_value for axis in axes)
@@ -112,7 +129,7 @@ def sized(onnx: Any, model: Any, path: Path) -> tuple[Any, tuple[int, ...]]:
     del model.graph.value_info[:]
     model.graph.output[0].type.tensor_type.ClearField("shape")
     try:
-        return onnx.shape_inference.infer_shapes(model, check_type=True, data_prop=True), shape
+        return fold_constants(onnx, model), shape
     except Exception as error:
         reason = " ".join(str(error).split())[:300]
         raise FileError(f"the shapes do not fit ({reason})", where=str(path), code="file.damaged") from error

@@ -22,7 +22,7 @@ from snnsim.converters.graph import (
     SumPool,
     as_float64,
 )
-from snnsim.converters.torch_layers import (
+from snnsim.converters.layer_rules import (
     Call,
     Value,
     arithmetic,
@@ -54,7 +54,9 @@ class Operator(NamedTuple):
     def activation(self, index: int = 0) -> Value:
         item = self.item(index)
         if not isinstance(item, Value):
-            raise Refusal("a constant where an activation is expected", "export the model with folded constants")
+            raise Refusal(
+                "a constant where an activation is expected", "export the model with folded constants"
+            )
         return item
 
     def constant(self, index: int) -> np.ndarray | None:
@@ -199,7 +201,11 @@ def _reduce(kind: type[Pool]) -> Callable[[Operator], Value]:
     def read(op: Operator) -> Value:
         x, given = op.activation(), op.constant(1)
         rank = len(x.shape)
-        axes = op.attributes.get("axes") if given is None else [int(axis) for axis in np.asarray(given).reshape(-1)]
+        axes = (
+            op.attributes.get("axes")
+            if given is None
+            else [int(axis) for axis in np.asarray(given).reshape(-1)]
+        )
         if rank not in (3, 4) or sorted(a % rank for a in axes or range(rank)) != list(range(2, rank)):
             raise Refusal(f"a reduction over the axes {axes} of {tuple(x.shape)}", "reduce over all of space")
         return global_pool(op.call, x, kind)
@@ -227,12 +233,19 @@ def _concat(op: Operator) -> Value:
 def _pad(op: Operator) -> Value:
     x, given = op.activation(), op.constant(1)
     mode, value = op.attributes.get("mode", "constant"), op.constant(2)
-    pads = op.attributes.get("pads") if given is None else [int(side) for side in np.asarray(given).reshape(-1)]
+    pads = (
+        op.attributes.get("pads") if given is None else [int(side) for side in np.asarray(given).reshape(-1)]
+    )
     filled = float(op.attributes.get("value", 0.0)) if value is None else float(np.asarray(value).reshape(()))
     rank = len(x.shape)
     if mode != "constant" or filled != 0.0:
         raise Refusal(f"padding with something else than zeros (mode {mode!r})", "pad with zeros")
-    if pads is None or op.item(3) is not None or len(pads) != 2 * rank or any(pads[i] for i in (0, 1, rank, rank + 1)):
+    if (
+        pads is None
+        or op.item(3) is not None
+        or len(pads) != 2 * rank
+        or any(pads[i] for i in (0, 1, rank, rank + 1))
+    ):
         raise Refusal("padding of channels or samples", "pad rows and columns only")
     before, after = pads[2:rank], pads[rank + 2 :]
     if rank == 3:
@@ -241,8 +254,8 @@ def _pad(op: Operator) -> Value:
 
 
 def _transpose(op: Operator) -> Value:
-    rank = len(op.activation().shape)
-    return permute(op.call, [int(axis) for axis in op.attributes.get("perm", reversed(range(rank)))])
+    order = op.attributes.get("perm", reversed(range(len(op.shape))))
+    return permute(op.call, [int(axis) for axis in order])
 
 
 def _dropout(op: Operator) -> Value:
@@ -254,7 +267,7 @@ def _dropout(op: Operator) -> Value:
 
 def _cast(op: Operator) -> Value:
     if op.attributes.get("to") not in (1, 10, 11, 16):  # float32, float16, float64, bfloat16
-        raise Refusal("a conversion to whole numbers", "keep floating point numbers inside the model")
+        raise Refusal("a conversion to whole numbers", "keep floating point numbers")
     return op.activation()
 
 

@@ -1,10 +1,8 @@
-"""An ONNX file into a graph: checked as a file from a stranger, read operator by operator, checked by its output."""
+"""An ONNX file into a graph, operator by operator, and checked by its output."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +11,13 @@ import numpy as np
 from snnsim.converters.advice import fix_for
 from snnsim.converters.builder import GraphBuilder, Refusal
 from snnsim.converters.graph import Graph, Input, check_parity
+from snnsim.converters.layer_rules import Value, graph_shape
+from snnsim.converters.onnx_constants import known_shapes
 from snnsim.converters.onnx_file import import_onnx, load_model, sized
 from snnsim.converters.onnx_layers import OPERATORS, Item, Operator
-from snnsim.converters.torch_layers import Value, graph_shape
 from snnsim.errors import ConversionError
 
 TOLERANCE = 1e-5
-MAX_CONSTANT = 2**26
-"""Elements of a constant that is computed from others."""
-_SHAPE_OPERATORS = frozenset(
-    ["Constant", "Identity", "Shape", "Size", "Gather", "Concat", "Unsqueeze", "Squeeze", "Slice", "Cast", "Add", "Sub", "Mul", "Div", "Neg", "Sqrt", "Reshape", "Transpose", "Flatten", "Range", "Max", "Min", "ReduceProd", "Floor", "Reciprocal", "Pow"]
-)
 
 
 def read_onnx(path: Path | str) -> Graph:
@@ -51,13 +45,13 @@ class _Reader:
         self.graph = model.graph
         self.opsets = {entry.domain: entry.version for entry in model.opset_import}
         self.builder = GraphBuilder(str(path))
-        self.shapes = dict(_shapes(self.graph))
+        self.shapes = known_shapes(self.graph)
         weights = self.graph.initializer
         self.items: dict[str, Item] = {w.name: onnx.numpy_helper.to_array(w) for w in weights}
         self.input = next(entry.name for entry in self.graph.input if entry.name not in self.items)
+        self.output = self.graph.output[0].name
         self.builder.nodes.append(Input("input", f"{self.input} (Input)", (), graph_shape(shape)))
         self.items |= {self.input: Value("input", shape), "": None}
-        self.final = ""
 
     def read(self) -> Graph:
         for number, node in enumerate(self.graph.node):
@@ -81,52 +75,34 @@ class _Reader:
         attributes = {a.name: self._attribute(a) for a in node.attribute}
         attributes["outputs"] = [name for name in node.output if name and self._used(name)]
         shape = self.shapes.get(node.output[0], ())
-        if node.op_type in _SHAPE_OPERATORS and not any(isinstance(item, Value) for item in inputs):
-            return self._constant(node, inputs)
-        if node.op_type == "Shape":
-            return self._shape_of(inputs[0], attributes)
         if node.op_type in ("Softmax", "LogSoftmax"):
             return self._softmax(node, path, inputs[0], attributes)
         if node.op_type not in OPERATORS:
             raise Refusal(f"the operator {node.op_type} has no counterpart", fix_for(node.op_type))
         if not shape:
-            raise Refusal(f"{node.op_type}: its shape is not known", "export with fixed shapes, only the batch free")
+            raise Refusal(
+                f"{node.op_type}: its shape is not known", "export with fixed shapes, only the batch free"
+            )
         try:
             result = OPERATORS[node.op_type](Operator(self.builder, path, inputs, attributes, shape))
         except Refusal as refusal:
             fix = refusal.fix or fix_for(node.op_type)
             raise Refusal(f"{node.op_type}: {refusal.problem}", fix) from refusal
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise Refusal(f"{node.op_type}: invalid attributes ({error})", "export the model again") from error
+            raise Refusal(
+                f"{node.op_type}: invalid attributes ({error})", "export the model again"
+            ) from error
         if self.builder.shape(result.name) != graph_shape(shape):
             have = self.builder.shape(result.name)
             raise Refusal(f"{node.op_type}: the shape {have} should be {graph_shape(shape)}", "export again")
         return Value(result.name, shape)
-
-    def _constant(self, node: Any, inputs: list[Item]) -> np.ndarray:
-        """The value of a node that depends on constants alone."""
-        arrays = [np.asarray(item) for item in inputs if item is not None]
-        largest = max([prod(array.shape) for array in arrays], default=0)
-        if node.op_type == "Range" or prod(np.broadcast_shapes(*_leading(arrays, node))) + largest > MAX_CONSTANT:
-            raise Refusal("a computed constant that is too large", "fold the constants before the export")
-        evaluator = self.onnx.reference.ReferenceEvaluator(node, opsets=self.opsets)
-        feeds = {name: self.items[name] for name in node.input if name}
-        try:
-            return np.asarray(evaluator.run(None, feeds)[0])
-        except Exception as error:
-            raise Refusal(f"a constant that cannot be computed ({error})", "export the model again") from error
-
-    def _shape_of(self, item: Item, attributes: dict[str, Any]) -> np.ndarray:
-        if not isinstance(item, Value):
-            raise Refusal("the shape of nothing", "export the model again")
-        return np.array(item.shape[slice(attributes.get("start", 0), attributes.get("end"))], dtype=np.int64)
 
     def _softmax(self, node: Any, path: str, item: Item, attributes: dict[str, Any]) -> Value:
         at_output = node.output[0] == self.graph.output[0].name and not self._consumed(node.output[0])
         axis = int(attributes.get("axis", -1 if self.opsets.get("", 13) >= 13 else 1))
         if not at_output or not isinstance(item, Value) or len(item.shape) != 2 or axis not in (-1, 1):
             raise Refusal(f"{node.op_type}: not over the classes at the output", fix_for("softmax"))
-        self.final = node.op_type
+        self.output = node.input[0]
         self.builder.notes.append(f"{path}: left out at the output; the graph gives the scores before it")
         return item
 
@@ -147,31 +123,22 @@ class _Reader:
         return Value(self.builder.unknown(path, graph_shape(shape)), shape)
 
 
-def _leading(arrays: list[np.ndarray], node: Any) -> list[tuple[int, ...]]:
-    return [array.shape for array in arrays] if node.op_type in ("Add", "Sub", "Mul", "Div", "Pow", "Max", "Min") else []
-
-
-def _shapes(graph: Any) -> Iterable[tuple[str, tuple[int, ...]]]:
-    """Names and shapes of all values whose shape is known in full."""
-    for entry in [*graph.value_info, *graph.output, *graph.input]:
-        axes = entry.type.tensor_type.shape.dim
-        if entry.type.tensor_type.HasField("shape") and all(axis.HasField("dim_value") for axis in axes):
-            yield entry.name, tuple(axis.dim_value for axis in axes)
-
-
 def _compare(onnx: Any, model: Any, graph: Graph, reader: _Reader, shape: tuple[int, ...]) -> None:
     """ConversionError unless the graph computes what the file does, for random inputs."""
     inputs = np.random.default_rng(0).uniform(-1.0, 1.0, size=shape).astype(np.float32)
-    names = {item.name: name for name, item in reader.items.items() if isinstance(item, Value) and name != reader.input}
+    names: dict[str, str] = {}
+    for name, item in reader.items.items():
+        if isinstance(item, Value) and name != reader.input:
+            names.setdefault(item.name, name)
     wanted = {node.name: names[node.name] for node in graph.nodes if node.name in names}
-    if reader.final:
-        last = [node.input[0] for node in model.graph.node if model.graph.output[0].name in node.output]
-        wanted[graph.output.name] = last[0]
+    wanted[graph.output.name] = reader.output
     run = _run_reference(onnx, model, {reader.input: inputs}, sorted(set(wanted.values())))
     check_parity(graph, {node: run[name] for node, name in wanted.items()}, inputs, TOLERANCE)
 
 
-def _run_reference(onnx: Any, model: Any, feeds: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+def _run_reference(
+    onnx: Any, model: Any, feeds: dict[str, np.ndarray], names: list[str]
+) -> dict[str, np.ndarray]:
     """Values of the file's own names, from onnxruntime or else from the reference of onnx."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -182,26 +149,25 @@ def _run_reference(onnx: Any, model: Any, feeds: dict[str, np.ndarray], names: l
     dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
     feeds = {name: value.astype(dtype) for name, value in feeds.items()}
     try:
-        runtime = importlib.import_module("onnxruntime")
-    except ImportError:
-        return dict(zip(names, onnx.reference.ReferenceEvaluator(copy).run(names, feeds), strict=True))
+        return dict(zip(names, _run_onnxruntime(copy.SerializeToString(), names, feeds), strict=True))
+    except Exception:  # not installed, or an operator that it lacks: the reference is slow but complete
+        try:
+            return dict(zip(names, onnx.reference.ReferenceEvaluator(copy).run(names, feeds), strict=True))
+        except Exception as error:
+            raise ConversionError(
+                f"the model cannot be run for comparison ({str(error)[:200]})",
+                where=str(model.graph.name or "ONNX model"),
+                fix="export the model again",
+                code="conversion.parity",
+            ) from error
+
+
+def _run_onnxruntime(model: bytes, names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    runtime = importlib.import_module("onnxruntime")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     # Fused kernels of the optimiser would hide values between nodes.
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = runtime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return dict(zip(names, session.run(names, feeds), strict=True))
-    except Exception as error:
-        raise ConversionError(
-            f"onnxruntime cannot run the model ({str(error)[:200]})",
-            where=reader_name(model),
-            fix="export the model again",
-            code="conversion.parity",
-        ) from error
-
-
-def reader_name(model: Any) -> str:
-    """A name for the model in messages."""
-    return str(model.graph.name or "ONNX model")
+    session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return list(session.run(names, feeds))

@@ -1,4 +1,4 @@
-"""A trained torch model into a graph: traced by torch.export, read operation by operation, checked by its output."""
+"""A trained torch model into a graph: traced, read operation by operation, checked by its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 from snnsim.converters.advice import MODULE_FIXES, fix_for
 from snnsim.converters.builder import GraphBuilder, Refusal
 from snnsim.converters.graph import Graph, Input, check_parity
-from snnsim.converters.torch_layers import LAYERS, Call, Value, graph_shape
+from snnsim.converters.layer_rules import Call, Value, graph_shape
+from snnsim.converters.torch_layers import LAYERS
 from snnsim.converters.torch_trace import Traced, evaluation_mode, import_torch, load_torch_file, trace
 from snnsim.errors import ConversionError
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 TOLERANCE = 1e-5
-"""Largest deviation of a graph from its model, relative to the largest output (the model counts in float32)."""
+"""Largest deviation from the model, relative to the largest output (the model counts in float32)."""
 _CONTAINERS = re.compile(r"torch\.nn\.modules\.(container|transformer|module)\.")
 
 
@@ -53,7 +54,7 @@ class _Reader:
         self.builder = GraphBuilder(source)
         self.values: dict[str, Any] = {}
         self.final = ""
-        """"softmax" or "log_softmax" where one was dropped at the output."""
+        # "softmax" or "log_softmax" where one was dropped at the output
 
     def read(self) -> Graph:
         for node in self.traced.module.graph.nodes:
@@ -74,7 +75,9 @@ class _Reader:
         args = self._resolve(node.args)
         kwargs = self._resolve(node.kwargs)
         if node.target is operator.getitem:
-            return args[0][args[1]] if isinstance(args[0], list | tuple) and args[1] < len(args[0]) else args[0]
+            return (
+                args[0][args[1]] if isinstance(args[0], list | tuple) and args[1] < len(args[0]) else args[0]
+            )
         if operation.startswith("_assert"):
             return None
         path = _path(node, operation)
@@ -144,7 +147,8 @@ class _Reader:
         if isinstance(outputs, Value):
             return outputs.name
         self.builder.refuse(
-            "output", Refusal("the model has no single output", "return one tensor that is computed from the input")
+            "output",
+            Refusal("the model has no single output", "return one tensor that is computed from the input"),
         )
         return None
 
@@ -179,10 +183,10 @@ def _read(traced: Traced, source: str) -> Graph:
     flat = values.reshape(len(values), -1) if values.size == expected.size else np.full(1, np.inf)
     if not np.max(np.abs(flat - expected.reshape(len(values), -1)), initial=0.0) / scale <= TOLERANCE:
         known = traced.intermediates()
-        reference = {
-            value.name: known[name] for name, value in reader.values.items() if isinstance(value, Value) and name in known
-        }
-        reference = {name: value for name, value in reference.items() if name in {n.name for n in graph.nodes}}
+        reference: dict[str, np.ndarray] = {}
+        for name, value in reader.values.items():
+            if isinstance(value, Value) and name in known:
+                reference.setdefault(value.name, known[name])
         check_parity(graph, reference, inputs, TOLERANCE)
         raise ConversionError(
             "the model gives another output each time, or does not compute what its trace says",

@@ -122,7 +122,9 @@ def _export_by_fx(model: torch.nn.Module, samples: torch.Tensor, first: Exceptio
 def _samples(model: torch.nn.Module, example: np.ndarray | torch.Tensor) -> torch.Tensor:
     import torch
 
-    samples = example.detach().cpu() if isinstance(example, torch.Tensor) else torch.as_tensor(np.asarray(example))
+    samples = (
+        example.detach().cpu() if isinstance(example, torch.Tensor) else torch.as_tensor(np.asarray(example))
+    )
     if samples.ndim < 2 or samples.numel() == 0:
         raise ConversionError(
             "the example is no batch of samples",
@@ -155,7 +157,7 @@ def _failure(model: torch.nn.Module, error: Exception, problem: str, code: str) 
     said = str(error).strip().split("\n")[0][:300] or type(error).__name__
     fix = {
         "conversion.example": "give an example with the shape that the model is used with",
-        "conversion.trace": "use no `if` or loop over values of activations, and only torch operations in forward()",
+        "conversion.trace": "use no `if` or loop over values of activations, and torch operations only",
     }[code]
     if line:
         fix += f"; see {line}"
@@ -231,7 +233,7 @@ def _load_state(torch: Any, path: Path) -> dict[str, Any]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise FileError(
-            f"not a file of weights alone ({str(error).strip().splitlines()[0][:200] if str(error) else error!r})",
+            f"not a file of weights alone ({repr(error)[:200]})",
             where=str(path),
             expected="a state_dict",
             fix="save the weights with torch.save(model.state_dict(), path)",

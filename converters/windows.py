@@ -30,7 +30,7 @@ class Slide(NamedTuple):
         return count - 1 if self.ceil_mode and (count - 1) * stride >= size[axis] + before else count
 
     def patches(self, x: np.ndarray, fill: float) -> Iterator[tuple[int, int, np.ndarray]]:
-        """For each place (i, j) of the window, the values [n, c, rows, columns] that all windows see there."""
+        """For each place (i, j) of the window, what all windows see there: [n, c, rows, columns]."""
         (rows, columns), (top, _, left, _) = self.output((x.shape[2], x.shape[3])), self.padding
         (stride_h, stride_w), (dilation_h, dilation_w) = self.stride, self.dilation
         height = (rows - 1) * stride_h + dilation_h * (self.kernel[0] - 1) + 1

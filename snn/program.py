@@ -12,6 +12,7 @@ import numpy as np
 from snnsim import unit_order
 from snnsim.connectivity import expected_synapses
 from snnsim.encoding import EncodedImages
+from snnsim.errors import ConfigError
 from snnsim.grid import check_grid
 from snnsim.inputs import encode_images, learning_periods, make_drives, make_sources, source_sizes
 from snnsim.kernels.connectivity import Run
@@ -31,10 +32,13 @@ from snnsim.kernels.layout import (
 from snnsim.kernels.neurons import CHUNK
 from snnsim.kernels.plasticity import catch_up_all
 from snnsim.kernels.stdp import NOTED
+from snnsim.layer_neurons import LayerNeuron
+from snnsim.layers import LayerRule
 from snnsim.models import Conductance
 from snnsim.network import Network
 from snnsim.plastic_wiring import build_plastic
 from snnsim.propagators import cell_parameters, start_mv, start_ns
+from snnsim.stimuli import Analogue
 from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_static, bundles_of, delay_range
@@ -46,8 +50,26 @@ def check_and_encode(
     network: Network, dt_ms: float, seed: int, data_dir: Path | str | None = None
 ) -> dict[str, EncodedImages]:
     """Check all that depends on dt and load the images.  Raises ConfigError and FileError."""
+    _refuse_layers(network)
     check_grid(network, dt_ms)
     return encode_images(network, dt_ms, seed, data_dir)
+
+
+def _refuse_layers(network: Network) -> None:
+    """ConfigError for what only snn/batch.py runs."""
+    parts = [
+        *((f"populations.{name}.neuron", p.neuron, LayerNeuron) for name, p in network.populations.items()),
+        *((f"projections.{name}.rule", p.rule, LayerRule) for name, p in network.projections.items()),
+        *((f"stimuli.{name}", stimulus, Analogue) for name, stimulus in network.stimuli.items()),
+    ]
+    for where, part, kind in parts:
+        if isinstance(part, kind):
+            raise ConfigError(
+                "a part of a layered network, which takes its input in batches",
+                where=where,
+                got=part.KIND,
+                fix="run the network with snnsim.batch.BatchSimulator",
+            )
 
 
 @dataclass(frozen=True)
