@@ -95,9 +95,10 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def locate_rows(plastic, q, r, waiting):
-    """Where the synapses in range r of the first `waiting` spikes of the queue lie; returns how many have any.
+    """Where the synapses of the first `waiting` spikes of the queue onto range r lie.
 
-    plastic.located  written for each of these: place in rows.start, first synapse, and the one behind the last
+    plastic.located  written: place in rows.start, first synapse, and the one behind the last
+    Spikes without a synapse here are left out.  Returns how many are not.
     """
     start, entries, located = plastic.rows.start, plastic.waiting[r], plastic.located[r]
     n_ranges, base = plastic.piece_n.shape[1], plastic.rows.base[q, r]
