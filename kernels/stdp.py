@@ -14,7 +14,7 @@ A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5,
 RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
 N_CONSTANTS = 10
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
-NOTED = 64  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
+NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
 PIECE = 1024  # synapses that catch up together
 FEW = 4  # synapses that rather do so one by one
 
