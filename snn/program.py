@@ -172,7 +172,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
         entries = units.size[bundle.source] * bundle.n_delays * units.n_ranges
         plastic = network.projections[bundle.projections[0]].plastic
         where = f"projections.{bundle.projections[0]}.delay_ms"
-        parts[where] += entries * (20 if plastic else 4)
+        parts[where] += entries * 4
         for name in bundle.projections:
             p = network.projections[name]
             n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
@@ -180,6 +180,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
             parts[f"projections.{name}"] += round(n * (2 + item))
             if plastic:
                 parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
+                parts[where] += 16 * min(entries, round(n))
     synapse_bytes = sum(parts.values())
     slowest = max(delays, key=lambda name: delays[name][1], default="")
     parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (
