@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-CHUNK = 1024  # neurons at a time: working memory of this size stays in the first-level cache
+CHUNK = 2048  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
 N_ROWS = 11  # P_VC and P_CC take two rows each: exc, inh
