@@ -59,7 +59,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     """
     room = recorder.spike_step.size - spikes.ids.shape[1]
     earlier, none = np.int64(-1), np.int64(0)  # literals would compile their functions a second time
-    written = 0
+    n_plastic, written = plastic.rule.shape[0], 0
     for t in range(begin, end):
         if t % layout.block == 0:
             deliver(
@@ -67,14 +67,17 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                 none, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
             )  # fmt: skip
         for r in range(tid, layout.n_ranges, n_threads):
-            sample(recorder, layout, cells, r, begin, t)
+            if recorder.every.size > 0:
+                sample(recorder, layout, cells, r, begin, t)
             if learning:
-                for q in range(plastic.rule.shape[0]):
+                for q in range(n_plastic):
                     every = plastic.rule[q, NORMALISE_EVERY]
                     if every > 0 and t % every == 0:
                         normalise(plastic, q, r, t)
-            arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, earlier)
-            fire_sources(layout, spikes, sources, r, t)
+            if n_plastic > 0:
+                arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, earlier)
+            if layout.n_sources > 0:
+                fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):
             if level > 0:
                 for r in range(tid, layout.n_ranges, n_threads):
@@ -82,13 +85,13 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
             if layout.immediate[level] != 0:
                 wait_for_all(sync, tid, n_threads)
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t)
-                for r in range(tid, layout.n_ranges, n_threads):
+                for r in range(tid, layout.n_ranges if n_plastic > 0 else 0, n_threads):
                     arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         wait_for_all(sync, tid, n_threads)
         for level in range(layout.n_levels):
             if layout.immediate[level] == 0:
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t + 1)
-        for r in range(tid, layout.n_ranges, n_threads):
+        for r in range(tid, layout.n_ranges if n_plastic > 0 else 0, n_threads):
             for level in range(1, layout.n_levels):
                 post_spikes(layout, spikes, plastic, r, level, t, learning)
         if tid == 0:
@@ -101,7 +104,7 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
     return end
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, arrive_low):
     """Spikes of one level and step t deliver what arrives from arrive_low to the end of the block."""
     arrive_high = t - t % layout.block + layout.block - 1
@@ -126,7 +129,7 @@ def fire_sources(layout, spikes, sources, r, t):
     spikes.n_fired[slot, r] = found - layout.list_first[r]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning):
     """Step t of the neurons of one (level, range), and their spike list."""
     part = level * layout.n_ranges + r
@@ -165,7 +168,7 @@ def poisson_inputs(buffer, layout, drives, scratch, r, p, slots, n, low, t):
             poisson_input(arrived, scratch.draw, scratch.draw_16, scratch.counts, drives, d, low, t)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def update_equal(ids, found, layout, cells, parameters, buffer, drives, scratch, r, g, t):
     """Step t of neurons that share all parameters, with no current from outside and a fixed threshold."""
     p = layout.segment_pop[g]

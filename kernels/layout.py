@@ -38,7 +38,7 @@ class Cells(NamedTuple):
 
     potential: np.ndarray  # F[N]     mV  relative to rest
     carry: np.ndarray  # F[N]         mV  what rounding took from the potential
-    current: np.ndarray  # F[n_channels, N]  pA, or nS of a conductance  exc, inh
+    current: np.ndarray  # F[n_channels, N and what fills up a cache line]  pA, or nS of a conductance
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left
 

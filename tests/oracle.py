@@ -86,7 +86,7 @@ def update(
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
-            carry[k] = 0
+            potential[k], carry[k] = potential[k] + 0, 0  # -0.0 becomes 0.0
             continue
         refractory[k] = 0
         before = potential[k]
