@@ -208,7 +208,7 @@ def catch_up_all(plastic, q, r, t):
                 plastic.arrived[e, TRACE], plastic.decay_plus[q],
                 plastic.rule[q], plastic.constant[q],
             )  # fmt: skip
-    for n in range(NOTED):
+    for n in range(plastic.noted.shape[0]):  # NOTED would be unrolled: five times the code
         for i in range(post, end):
             plastic.noted[n, i] = 0
 
