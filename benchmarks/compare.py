@@ -47,17 +47,21 @@ Execute = Callable[[list[str]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Race:
-    """A network, how much of its time is run and measured, and who runs it beside snnsim."""
+    """A network, how much of its time is run and measured, and who runs it beside snnsim.
+
+    ours  snnsim with the usual precision of the benchmark, and with another
+    """
 
     duration_ms: float
     warmup_ms: float
     peers: tuple[str, ...]
+    ours: tuple[str, ...] = ("snnsim",)
 
 
 RACES = {
     "microcircuit": Race(1000.0, 500.0, ("nest",)),
-    "cuba": Race(10_000.0, 500.0, ("brian2-cpp", "brian2-cython", "nest")),
-    "coba": Race(10_000.0, 500.0, ("brian2-cpp", "brian2-cython", "nest")),
+    "cuba": Race(10_000.0, 500.0, ("brian2-cpp", "brian2-cython", "nest"), ("snnsim", "snnsim-float32")),
+    "coba": Race(10_000.0, 500.0, ("brian2-cpp", "brian2-cython", "nest"), ("snnsim", "snnsim-float32")),
     "brunel": Race(1000.0, 200.0, ("brian2-cpp", "brian2-cython", "nest")),
     "brunel-stdp": Race(1000.0, 200.0, ("brian2-cpp", "nest")),
     "stdp-1m": Race(1000.0, 500.0, ("brian2-cpp", "brian2-cython")),
@@ -90,7 +94,9 @@ class Start:
             line = [*SNNSIM, "bench", self.benchmark, "--json", "--quiet"]
         else:
             line = [pythons[peer], str(HERE / "peers" / PEER_SCRIPTS[peer]), self.benchmark]
-        if target:
+        if target and peer == "snnsim":
+            line += ["--precision", target]
+        elif target:
             line += ["--target", {"cpp": "cpp_standalone", "cython": "cython"}[target]]
         options = {
             "--scale": self.scale, "--duration-ms": self.duration_ms, "--warmup-ms": self.warmup_ms,
@@ -101,7 +107,7 @@ class Start:
     def shown(self) -> str:
         """The command line as a person would type it."""
         line = self.command(dict.fromkeys(PEER_SCRIPTS, "python"))
-        if self.contestant == "snnsim":
+        if self.contestant.startswith("snnsim"):
             line[: len(SNNSIM)] = ["snnsim"]
         return " ".join(line).replace(f"{HERE.parent}{os.sep}", "")
 
@@ -116,7 +122,7 @@ def starts(names: list[str], offered: list[str], options: argparse.Namespace) ->
         race = RACES[name]
         for number in range(1, options.rounds + 1):
             for threads in options.threads:
-                for contestant in (*(["snnsim"] if name in offered else []), *race.peers):
+                for contestant in (*(race.ours if name in offered else []), *race.peers):
                     if options.without and contestant.partition("-")[0] in options.without:
                         continue
                     if contestant == "brian2-cython" and threads > 1:

@@ -17,7 +17,13 @@ BEGIN, END = markers("compare")
 RATE_TOLERANCE = 0.15  # mean rates of the same network drawn anew differ by less
 SIZE_TOLERANCE = 0.02  # so do numbers of synapses drawn with a probability
 
-LABELS = {"snnsim": "snnsim", "brian2-cpp": "Brian2 C++", "brian2-cython": "Brian2 Cython", "nest": "NEST"}
+LABELS = {
+    "snnsim": "snnsim",
+    "snnsim-float32": "snnsim float32",
+    "brian2-cpp": "Brian2 C++",
+    "brian2-cython": "Brian2 Cython",
+    "nest": "NEST",
+}
 ORDER = list(LABELS)
 CONDITIONS = ("benchmark", "scale", "duration_ms", "warmup_ms")
 

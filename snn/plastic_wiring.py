@@ -37,6 +37,9 @@ def build_plastic(
     sizes = _ints(units.size[p.target] for p in projections)
     n_post = int(sizes.sum())
     rule, constant, decay = _rule_tables(network, names, dt_ms)
+    n_cells = rows.n_rows * (rows.delay_high - rows.delay_low + 1) * n_r
+    n_synapses = rows.base[:, -1] - rows.base[:, 0]
+    own, n_arrived = n_synapses < n_cells, np.minimum(n_synapses, n_cells)
     return Plastic(
         rows=rows,
         source_level=_ints(units.level[p.source] for p in projections),
@@ -44,7 +47,9 @@ def build_plastic(
         piece_low=_table(n_q, n_r, [p.lo for p in pieces]),
         piece_slot=_table(n_q, n_r, [p.slot0 for p in pieces]),
         piece_n=_table(n_q, n_r, [p.hi - p.lo for p in pieces]),
-        arrived=np.tile([-1.0, 0.0], (rows.start.size, 1)),
+        arrived=np.tile([-1.0, 0.0], (int(n_arrived.sum()), 1)),
+        arrived_base=np.cumsum(n_arrived) - n_arrived - np.where(own, rows.base[:, 0], rows.table),
+        own=own.astype(np.int64),
         post_trace=np.zeros(n_post),
         post_base=np.cumsum(sizes) - sizes,
         noted=np.zeros((columns.NOTED, n_post), dtype=np.uint16),
@@ -55,7 +60,8 @@ def build_plastic(
         decay_plus=decay,
         total=np.zeros(n_post),
         waiting=np.zeros((n_r, WAITING), dtype=np.int64),
-        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint8),
+        located=np.zeros((n_r, 3, WAITING + 1), dtype=np.int64),
+        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint16),
         n_found=np.zeros((n_r, columns.NOTED + 8), dtype=np.int64),
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from snnsim import unit_order
+from snnsim.aligned import whole_lines, zeros
 from snnsim.connectivity import expected_synapses
 from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError
@@ -125,7 +126,7 @@ class Program:
         """
         for q, r in np.ndindex(self.plastic.caught_up.shape):
             catch_up_all(self.plastic, q, r, int(self.plastic.last_noted[q, r]) + 1)
-        found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
+        found = self._cells()
         found["spikes/fired"] = unit_order.fired(self.spikes, self.layout)
         found["spikes/arriving"] = unit_order.arriving(self.spikes, self.layout)
         found["plastic/weight"] = unit_order.weights(self.plastic)
@@ -135,14 +136,19 @@ class Program:
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go back, or on, to a state as `state` gives it, which has been checked."""
-        for name, value in self.cells._asdict().items():
-            value[...] = arrays[f"cells/{name}"]
+        for name, value in self._cells().items():
+            value[...] = arrays[name]
         unit_order.set_fired(self.spikes, self.layout, arrays["spikes/fired"])
         unit_order.set_arriving(self.spikes, self.layout, arrays["spikes/arriving"])
         unit_order.set_weights(self.plastic, arrays["plastic/weight"])
         unit_order.set_arrived(self.plastic, arrays["plastic/arrived"])
         self.plastic.post_trace[:] = arrays["plastic/post_trace"]
         self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = 0, -1, 0
+
+    def _cells(self) -> dict[str, np.ndarray]:
+        """The state of the neurons, without what fills up cache lines."""
+        n = self.units.n_neurons
+        return {f"cells/{name}": value[..., :n] for name, value in self.cells._asdict().items()}
 
 
 def lower(
@@ -194,7 +200,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
         entries = units.size[bundle.source] * bundle.n_delays * units.n_ranges
         plastic = network.projections[bundle.projections[0]].plastic
         where = f"projections.{bundle.projections[0]}.delay_ms"
-        parts[where] += entries * (20 if plastic else 4)
+        parts[where] += entries * 4
         for name in bundle.projections:
             p = network.projections[name]
             n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
@@ -202,6 +208,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
             parts[f"projections.{name}"] += round(n * (2 + item))
             if plastic:
                 parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
+                parts[where] += 16 * min(entries, round(n))
     synapse_bytes = sum(parts.values())
     slowest = max(delays, key=lambda name: delays[name][1], default="")
     parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (
@@ -227,23 +234,23 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
 def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:
     """The state of all neurons at step 0."""
     n = units.n_neurons
-    potential, theta, current = np.zeros(n), np.zeros(n), np.zeros((units.n_channels, n))
+    cells = Cells(
+        potential=zeros(n, dtype, 0),
+        carry=zeros(n, dtype, 1),
+        current=zeros((units.n_channels, whole_lines(n, dtype)), dtype, 2),
+        theta=zeros(n, dtype, 5),
+        refractory=zeros(n, np.int32, 6),
+    )
     for name, population in network.populations.items():
         at = slice(units.first[name] - units.n_sources, units.first[name] - units.n_sources + population.n)
         where, neuron = f"populations.{name}.neuron", population.neuron
-        potential[at] = start_mv(neuron, population.n, seed, where)
+        cells.potential[at] = start_mv(neuron, population.n, seed, where)
         if isinstance(neuron.synapse, Conductance):
-            current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
+            cells.current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
         if neuron.threshold is not None:
             purpose = f"{where}.threshold.theta_init_mv"
-            theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
-    return Cells(
-        potential.astype(dtype),
-        np.zeros(n, dtype),
-        current.astype(dtype),
-        theta.astype(dtype),
-        np.zeros(n, dtype=np.int32),
-    )
+            cells.theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
+    return cells
 
 
 def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
@@ -253,20 +260,20 @@ def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) ->
     return Spikes(
         np.zeros((slots, units.n_units), dtype=np.int32),
         np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
-        np.zeros(words, dtype=dtype),
+        zeros(words, dtype, 7),
     )
 
 
 def working_memory(dtype: np.dtype) -> tuple[Scratch, Queue]:
     """What one thread works in."""
-    draw = np.zeros(CHUNK // 4 + 2, np.uint64)
+    draw = zeros(CHUNK // 4 + 2, np.uint64, 8)
     scratch = Scratch(
-        drive=np.zeros(CHUNK, dtype),
-        threshold=np.zeros(CHUNK, dtype),
-        spiked=np.zeros(CHUNK, np.uint8),
+        drive=zeros(CHUNK, dtype, 9),
+        threshold=zeros(CHUNK, dtype, 10),
+        spiked=zeros(CHUNK, np.uint8, 11),
         draw=draw,
         draw_16=draw.view(np.uint16),
-        counts=np.zeros(CHUNK, np.uint16),
+        counts=zeros(CHUNK, np.uint16, 12),
     )
     return scratch, Queue(*np.zeros((9, QUEUE), np.int64))
 

@@ -228,7 +228,8 @@ class Simulator:
 
     def _call(self, tid: int, begin: int, end: int, learning: bool) -> int:
         p, recorder = self.program, self._taps.recorder
-        network = (p.layout, p.cells, p.parameters, p.spikes, p.static, p.plastic, p.sources, p.drives)
+        plastic = p.plastic if p.plastic.rule.size else None
+        network = (p.layout, p.cells, p.parameters, p.spikes, p.static, plastic, p.sources, p.drives)
         parts = (*network, recorder, *self._memory[tid])
         return int(advance(tid, self.threads, self._sync, begin, end, learning, *parts))
 

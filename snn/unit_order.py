@@ -99,10 +99,11 @@ def arrived(plastic: Plastic) -> np.ndarray:
     """Step and trace of the last arrival at each entry; -1 and 0 for none, or without a synapse."""
     found = []
     for q, start in _tables(plastic.rows):
-        held = np.diff(start, axis=0) > 0
-        one = np.argmax(held, axis=1)  # any range that has a synapse there
-        values = _entries(plastic, q)[np.arange(one.size), one]
-        values[~held.any(axis=1)] = -1.0, 0.0
+        place, held = _memories(plastic, q, start)
+        values = np.tile([-1.0, 0.0], (len(held), 1))
+        some = np.flatnonzero(held.any(axis=1))
+        one = np.argmax(held[some], axis=1)  # any range that has a synapse there
+        values[some] = plastic.arrived[place[some, one]]
         found.append(values)
     return np.concatenate([np.zeros((0, 2)), *found])
 
@@ -111,18 +112,24 @@ def set_arrived(plastic: Plastic, values: np.ndarray) -> None:
     """The other way."""
     low = 0
     for q, start in _tables(plastic.rows):
-        high = low + start.shape[0] - 1
-        _entries(plastic, q)[...] = values[low:high, None, :]
-        low = high
+        place, held = _memories(plastic, q, start)
+        entry = np.nonzero(held)[0]
+        plastic.arrived[place[held]] = values[low + entry]
+        low += len(held)
 
 
-def _entries(plastic: Plastic, q: int) -> np.ndarray:
-    """A view [n_entries, n_ranges, 2] of the arrivals of one projection."""
+def _memories(plastic: Plastic, q: int, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """int64[n_entries, n_ranges]: where each row keeps its arrivals; and whether it has a synapse.
+
+    The same as memory_of in kernels/plasticity.py, for all rows of a projection.
+    """
     rows = plastic.rows
-    n_ranges = rows.base.shape[1] - 1
-    n_entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
-    low = int(rows.table[q])
-    return plastic.arrived[low : low + n_entries * n_ranges].reshape(n_entries, n_ranges, 2)
+    held = np.diff(start, axis=0) > 0
+    if plastic.own[q]:
+        place = rows.base[q, :-1] + start[:-1]
+    else:
+        place = rows.table[q] + np.arange(held.size).reshape(held.shape)
+    return plastic.arrived_base[q] + place, held
 
 
 def _tables(rows: PlasticRows) -> Iterator[tuple[int, np.ndarray]]:

@@ -86,7 +86,7 @@ def update(
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
-            carry[k] = 0
+            potential[k], carry[k] = potential[k] + 0, 0  # -0.0 becomes 0.0
             continue
         refractory[k] = 0
         before = potential[k]
@@ -342,6 +342,16 @@ def arrivals(
             arrive_waiting(buffer, plastic, q, r, len(part), t, at, learning)
 
 
+def locate_rows(plastic: Plastic, q: int, r: int, waiting: int) -> int:
+    """One after the other; what has no synapse is overwritten by the next."""
+    n = 0
+    for entry in plastic.waiting[r, :waiting].tolist():
+        row = _plastic_entry(plastic, q, r, entry)
+        plastic.located[r, :, n] = _place(plastic, q, r, entry), row.start, row.stop
+        n += row.start < row.stop
+    return n
+
+
 def arrive_waiting(
     buffer: Array, plastic: Plastic, q: int, r: int, waiting: int, t: int, at: int, learning: bool
 ) -> None:
@@ -349,6 +359,7 @@ def arrive_waiting(
     targets = _targets(plastic, q, r)
     slot = at + int(plastic.piece_slot[q, r])
     arrived = buffer[slot : slot + len(targets)]
+    locate_rows(plastic, q, r, waiting)
     for entry in plastic.waiting[r, :waiting].tolist():
         row = _plastic_entry(plastic, q, r, entry)
         weight, target = plastic.rows.weight[row], plastic.rows.target[row]
@@ -373,13 +384,21 @@ def _targets(plastic: Plastic, q: int, r: int) -> Array:
 
 def _plastic_entry(plastic: Plastic, q: int, r: int, entry: int) -> slice:
     """Synapses of one source with one delay."""
-    ends = (_arrived(plastic, q, r, e) for e in (entry, entry + 1))
+    ends = (_place(plastic, q, r, e) for e in (entry, entry + 1))
     return slice(*(int(plastic.rows.base[q, r]) + int(plastic.rows.start[k]) for k in ends))
 
 
-def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
-    """Place of an entry in start and arrived."""
+def _place(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    """Place of an entry in start."""
     return int(plastic.rows.table[q]) + entry * plastic.piece_n.shape[1] + r
+
+
+def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    return memory_of(plastic, q, _place(plastic, q, r, entry), _plastic_entry(plastic, q, r, entry).start)
+
+
+def memory_of(plastic: Plastic, q: int, place: int, low: int) -> int:
+    return int(plastic.arrived_base[q]) + (low if plastic.own[q] else place)
 
 
 def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
@@ -403,9 +422,12 @@ def depress(
 
 
 def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
-    row, e = _plastic_entry(plastic, q, r, entry), _arrived(plastic, q, r, entry)
+    row = _plastic_entry(plastic, q, r, entry)
+    if row.start == row.stop:
+        return
+    e = _arrived(plastic, q, r, entry)
     step, last = int(plastic.arrived[e, pl.STEP]), int(plastic.last_noted[q, r])
-    if row.start == row.stop or step < 0 or last < max(step, int(plastic.caught_up[q, r])):
+    if step < 0 or last < max(step, int(plastic.caught_up[q, r])):
         return
     targets = _targets(plastic, q, r)
     ends = int(targets[0]), int(targets[-1]) + 1
@@ -662,7 +684,7 @@ def current_input(drive: Array, drives: Drives, c: int, low: int, t: int, p_v0: 
 
 def advance(
     tid: int, n_threads: int, sync: Array, begin: int, end: int, learning: bool, layout: Layout, cells: Cells,
-    parameters: CellParameters, spikes: Spikes, static: Static, plastic: Plastic, sources: Sources,
+    parameters: CellParameters, spikes: Spikes, static: Static, plastic: Plastic | None, sources: Sources,
     drives: Drives, recorder: Recorder, scratch: Scratch, queue: Queue,
 ) -> int:  # fmt: skip
     """As one thread: tid = 0, n_threads = 1."""
@@ -679,12 +701,12 @@ def advance(
                 update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             if layout.immediate[level]:
                 deliver_within_block(queue, layout, spikes, static, 0, 1, level, t, t)
-            for r in ranges if layout.immediate[level] else ():
+            for r in ranges if layout.immediate[level] and plastic is not None else ():
                 arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
         for level in levels:
             if not layout.immediate[level]:
                 deliver_within_block(queue, layout, spikes, static, 0, 1, level, t, t + 1)
-            for r in ranges if level > 0 else ():
+            for r in ranges if level > 0 and plastic is not None else ():
                 post_spikes(layout, spikes, plastic, r, level, t, learning)
         record(recorder, layout, spikes, t)
         written += int(spikes.n_fired[t % len(spikes.n_fired)].sum())
@@ -694,14 +716,15 @@ def advance(
 
 
 def _receive_earlier(
-    queue: Queue, layout: Layout, spikes: Spikes, static: Static, plastic: Plastic, t: int, learning: bool
-) -> None:
+    queue: Queue, layout: Layout, spikes: Spikes, static: Static, plastic: Plastic | None, t: int,
+    learning: bool,
+) -> None:  # fmt: skip
     """What spikes of earlier steps bring."""
     n_lists, last = layout.n_levels * layout.n_ranges, t + layout.block - 1
     if t % layout.block == 0:
         earlier = max(0, t - int(static.longest)), t
         deliver(spikes.buffer, queue, layout, spikes, static, 0, 1, *earlier, 0, n_lists, t, last)
-    for r in range(layout.n_ranges):
+    for r in range(layout.n_ranges) if plastic is not None else ():
         for q in range(len(plastic.rule)):
             every = plastic.rule[q, stdp.NORMALISE_EVERY]
             if learning and every > 0 and t % every == 0:
@@ -734,12 +757,30 @@ def update_list(
     layout: Layout, cells: Cells, parameters: CellParameters, spikes: Spikes, drives: Drives,
     scratch: Scratch, r: int, level: int, t: int, learning: bool,
 ) -> None:  # fmt: skip
+    """Every neuron has parameters of its own."""
     part = level * layout.n_ranges + r
-    slot = t % len(spikes.n_fired)
+    slot, value = t % len(spikes.n_fired), parameters.value
     first = found = int(layout.list_first[part])
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
-        given = layout, cells, parameters, spikes.buffer, drives, scratch, r, g, t, learning
-        found = update_unequal(spikes.ids[slot], found, *given)
+        p, m, unit = (int(x[g]) for x in (layout.segment_pop, layout.segment_n, layout.segment_first))
+        low, slots = unit - int(layout.pop_first[p]), int(layout.buffer_base[r] + layout.segment_local[g])
+        slots += t % layout.block * 2**layout.slot_bits
+        poisson_inputs(spikes.buffer, layout, drives, scratch, r, p, slots, m, low, t)
+        adapts = bool(parameters.adaptive[p])
+        for k in range(m):
+            a = int(parameters.column[p]) + (0 if parameters.shared[p] else low + k)
+            (drive, threshold), spiked = np.zeros((2, 1), value.dtype), np.zeros(1, np.uint8)
+            theta = cells.theta[unit + k - layout.n_sources :][:1]
+            drive_and_threshold(drive, threshold, theta, value, a, drives, p, low + k, t, adapts, learning)
+            mine = value[:, a : a + 1]
+            found = update_cells(
+                spikes.ids[slot], found, layout, cells, parameters, spikes.buffer, spiked, r, p, unit + k,
+                slots + k, 1, mine[n.P_LEAK], mine[co.GAIN], drive, mine[n.P_VC], mine[n.P_CC],
+                mine[n.P_VC + 1], mine[n.P_CC + 1], threshold, mine[n.RESET],
+                parameters.refractory_steps[a : a + 1],
+            )  # fmt: skip
+            if adapts and learning:
+                raise_theta(theta, spiked, mine[n.THETA_PLUS])
     spikes.n_fired[slot, part] = found - first
 
 
@@ -757,59 +798,46 @@ def poisson_inputs(
         poisson_input(buffer[first : first + n], *random, drives, int(d), low, t)
 
 
-def update_equal(
-    ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
-    drives: Drives, scratch: Scratch, r: int, g: int, t: int,
-) -> int:  # fmt: skip
-    """Nothing special: neurons that share all parameters."""
-    return update_unequal(ids, found, layout, cells, parameters, buffer, drives, scratch, r, g, t, False)
-
-
-def update_unequal(
-    ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
-    drives: Drives, scratch: Scratch, r: int, g: int, t: int, learning: bool,
-) -> int:  # fmt: skip
-    """Neuron by neuron, each with a column of parameters of its own."""
-    p, m, size = (int(x) for x in (layout.segment_pop[g], layout.segment_n[g], layout.range_size[r]))
-    unit = int(layout.segment_first[g])
-    low, slots = unit - int(layout.pop_first[p]), int(layout.buffer_base[r] + layout.segment_local[g])
-    slots += t % layout.block * 2**layout.slot_bits
-    poisson_inputs(buffer, layout, drives, scratch, r, p, slots, m, low, t)
-    spiked, adapts = np.zeros(1, np.uint8), bool(parameters.adaptive[p])
-    for k in range(m):
-        column = int(parameters.column[p]) + (0 if parameters.shared[p] else low + k)
-        value, here = parameters.value[:, column : column + 1], slice(unit + k - layout.n_sources, None)
-        v, carry, left, theta = (
-            x[here][:1] for x in (cells.potential, cells.carry, cells.refractory, cells.theta)
-        )
-        drive = value[n.DRIVE].copy()
+def drive_and_threshold(
+    drive: Array, threshold: Array, theta: Array, value: Array, column: int, drives: Drives, p: int, low: int,
+    t: int, adaptive: bool, learning: bool,
+) -> None:  # fmt: skip
+    """Neuron by neuron."""
+    for k in range(len(drive)):
+        mine = value[:, column + k : column + k + 1]
+        drive[k], threshold[k] = mine[n.DRIVE, 0], mine[n.THRESHOLD, 0]
         for c in np.flatnonzero(drives.current_pop == p):
-            current_input(drive, drives, int(c), low + k, t, value[n.P_V0])
-        if adapts and learning:
-            decay_theta(theta, value[n.P_THETA])
-        threshold = value[n.THRESHOLD] + theta if adapts else value[n.THRESHOLD]
+            current_input(drive[k : k + 1], drives, int(c), low + k, t, mine[n.P_V0])
+        if adaptive and learning:
+            decay_theta(theta[k : k + 1], mine[n.P_THETA])
+        if adaptive:
+            threshold[k] += theta[k]
+
+
+def update_cells(
+    ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
+    spiked: Array, r: int, p: int, unit: int, slots: int, m: int, *values: Any,
+) -> int:  # fmt: skip
+    """Neuron by neuron, each with parameters of its own."""
+    size, one = int(layout.range_size[r]), parameters.channels[p] == 1
+    for k in range(m):
+        here = slice(unit + k - layout.n_sources, None)
+        v, carry, left = (x[here][:1] for x in (cells.potential, cells.carry, cells.refractory))
         exc, inh = (cells.current[min(c, layout.n_channels - 1), here][:1] for c in (0, 1))
         came = [buffer[slots + k + c * size :][:1] for c in (0, 1)]
+        own = [value[k : k + 1] if isinstance(value, np.ndarray) else np.array([value]) for value in values]
+        p_leak, gain, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold, reset_to, t_ref = own
+        both = p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold
+        it = spiked[k : k + 1]
         if parameters.conductance[p]:
-            update_conductance(
-                v, left, exc, inh, came[0], came[1], spiked, value[co.LEAK], value[co.GAIN], drive,
-                value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1], threshold,
-            )  # fmt: skip
+            update_conductance(v, left, exc, inh, came[0], came[1], it, p_leak, gain, drive, *both)
         else:
-            one = parameters.channels[p] == 1
-            update(
-                v, carry, left, exc, None if one else inh, came[0], None if one else came[1], spiked,
-                value[n.P_LEAK], drive, value[n.P_VC], value[n.P_CC], value[n.P_VC + 1], value[n.P_CC + 1],
-                threshold,
-            )  # fmt: skip
-        t_ref = parameters.refractory_steps[column : column + 1]
-        again = threshold, value[n.RESET], t_ref, bool(parameters.subtract[p])
-        found = reset(v, left, spiked, *again, ids, unit + k, found)
-        if adapts and learning:
-            raise_theta(theta, spiked, value[n.THETA_PLUS])
+            second = (None, None) if one else (inh, came[1])
+            update(v, carry, left, exc, second[0], came[0], second[1], it, p_leak, drive, *both)
+        found = reset(
+            v, left, it, threshold, reset_to, t_ref, bool(parameters.subtract[p]), ids, unit + k, found
+        )
     return found
-
-
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:

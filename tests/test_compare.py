@@ -38,8 +38,9 @@ def wanted(*arguments):
 
 def test_contestants_take_turns():
     order = [(s.round, s.threads, s.contestant) for s in wanted("--rounds", "2")]
-    one = [(1, "snnsim"), (1, "brian2-cpp"), (1, "brian2-cython"), (1, "nest")]
-    two = [(2, "snnsim"), (2, "brian2-cpp"), (2, "nest")]  # Brian2's Cython mode knows no threads
+    one = [(1, "snnsim"), (1, "snnsim-float32"), (1, "brian2-cpp"), (1, "brian2-cython"), (1, "nest")]
+    # Brian2's Cython mode knows no threads
+    two = [(2, "snnsim"), (2, "snnsim-float32"), (2, "brian2-cpp"), (2, "nest")]
     assert order == [(number, *turn) for number in (1, 2) for turn in one + two]
 
 
@@ -52,10 +53,10 @@ def test_a_race_goes_on_where_it_stopped(tmp_path):
 
     first = Peers(fail_at=3)
     failures = compare.compete(record, iter(todo), False, first, save, PYTHONS)
-    assert len(first.asked) == len(todo) == 7
+    assert len(first.asked) == len(todo) == 9
     assert failures == [f"{todo[2].shown()}: made up"]
     record = compare.load(path)
-    assert len(record["runs"]) == 6
+    assert len(record["runs"]) == 8
 
     second = Peers()
     assert compare.compete(record, iter(todo), False, second, save, PYTHONS) == []
@@ -66,9 +67,9 @@ def test_a_race_goes_on_where_it_stopped(tmp_path):
 
     fourth = Peers()
     compare.compete(record, iter(todo), True, fourth, save, PYTHONS)
-    assert len(fourth.asked) == 7
+    assert len(fourth.asked) == 9
     assert sorted(map(compare.key_of, record["runs"])) == sorted(start.key() for start in todo)
-    assert [run["result"]["rtf"] for run in record["runs"]] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert [run["result"]["rtf"] for run in record["runs"]] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
 
 
 @pytest.mark.parametrize("change", [["--duration-ms", "5"], ["--warmup-ms", "5"], ["--scale", "0.5"]])
@@ -81,11 +82,12 @@ def test_a_warmup_of_zero_is_not_the_usual_one():
 
 
 def test_commands():
-    ours, brian2, *_, nest = wanted("--rounds", "1", "--threads", "2", "--scale", "0.5")
+    ours, single, brian2, *_, nest = wanted("--rounds", "1", "--threads", "2", "--scale", "0.5")
     assert ours.shown() == (
         "snnsim bench cuba --json --quiet --scale 0.5 --duration-ms 10000 --warmup-ms 500 "
         "--threads 2 --seed 1"
     )
+    assert single.shown().startswith("snnsim bench cuba --json --quiet --precision float32 --scale 0.5")
     assert brian2.command(PYTHONS)[0] == "brian2-python"
     assert "--target cpp_standalone" in brian2.shown()
     assert nest.shown().startswith("python benchmarks/peers/nest_bench.py cuba --scale 0.5")

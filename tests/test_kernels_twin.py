@@ -18,7 +18,7 @@ from strategies import networks, weights_to_record
 from twins import MODULES, arrays_in, assert_twins, duplicate
 
 from snnsim.connectivity import Arrays
-from snnsim.kernels import engine, neurons, plasticity, random, sources, stdp
+from snnsim.kernels import conductance, engine, neurons, plasticity, random, sources, stdp
 from snnsim.kernels.layout import Scratch
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
 from snnsim.network import Network
@@ -236,10 +236,11 @@ def copies(program: Program) -> Program:
 
 def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learning: bool) -> int:
     recorder.n_spikes[0] = 0
+    plastic = p.plastic if p.plastic.rule.size else None
     return int(
         which.advance(
             0, 1, np.zeros(32, np.int64), begin, end, learning, p.layout, p.cells, p.parameters, p.spikes,
-            p.static, p.plastic, p.sources, p.drives, recorder, *working_memory(p.cells.potential.dtype),
+            p.static, plastic, p.sources, p.drives, recorder, *working_memory(p.cells.potential.dtype),
         )
     )  # fmt: skip
 
@@ -309,21 +310,40 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
         for g in range(
             int(layout.segment_ptr[layout.n_ranges + r]), int(layout.segment_ptr[layout.n_ranges + r + 1])
         ):
-            ids = np.zeros(p.units.n_units + 5, np.int32)
-            state = (ids, 5, layout, p.cells, p.parameters, buffer, p.drives, work, r, g, t)
-            assert_twins("update_unequal", *state, True)
             pop = int(layout.segment_pop[g])
-            low = int(layout.segment_first[g] - layout.pop_first[pop])
+            unit, n = int(layout.segment_first[g]), int(layout.segment_n[g])
+            low = unit - int(layout.pop_first[pop])
             slots = int(layout.buffer_base[r] + layout.segment_local[g])
-            where = (r, pop, slots, int(layout.segment_n[g]), low)
-            assert_twins("poisson_inputs", buffer, layout, p.drives, work, *where, t)
-            plain = p.parameters.shared[pop] and not p.parameters.adaptive[pop]
-            if plain and not oracle.driven(p.drives, pop):
-                assert_twins("update_equal", *state)
+            assert_twins("poisson_inputs", buffer, layout, p.drives, work, r, pop, slots, n, low, t)
+            check_update(p, buffer, work.spiked, r, pop, unit, slots, min(n, neurons.CHUNK), t)
         for q in range(len(plastic.rule)):
             check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
     check_inputs(sim, t, rng, work)
+
+
+def check_update(
+    p: Program, buffer: np.ndarray, spiked: np.ndarray, r: int, pop: int, unit: int, slots: int, n: int,
+    t: int,
+) -> None:  # fmt: skip
+    """Neurons of one segment, with parameters as arrays and, where they are shared, as numbers."""
+    value, shared = p.parameters.value, bool(p.parameters.shared[pop])
+    low = unit - int(p.layout.pop_first[pop])
+    a = int(p.parameters.column[pop]) + (0 if shared else low)
+    theta = p.cells.theta[unit - p.layout.n_sources :]
+    limits = np.zeros((2, n), value.dtype)
+    adaptive = bool(p.parameters.adaptive[pop])
+    for learning in (False, True):
+        changing = value, a, p.drives, pop, low, t, adaptive, learning
+        assert_twins("drive_and_threshold", *limits, theta, *changing)
+    ids = np.zeros(p.units.n_units + 5, np.int32)
+    exc, inh = (neurons.P_VC, neurons.P_CC), (neurons.P_VC + 1, neurons.P_CC + 1)
+    rows = [neurons.P_LEAK, conductance.GAIN, neurons.DRIVE, *exc, *inh, neurons.THRESHOLD, neurons.RESET]
+    state = ids, 5, p.layout, p.cells, p.parameters, buffer, spiked, r, pop, unit, slots, n
+    refractory = p.parameters.refractory_steps
+    assert_twins("update_cells", *state, *(value[k, a : a + n] for k in rows), refractory[a : a + n])
+    if shared:
+        assert_twins("update_cells", *state, *(value[k, a] for k in rows), refractory[a])
 
 
 def check_inputs(sim: Simulator, t: int, rng: np.random.Generator, work: Scratch) -> None:
@@ -362,6 +382,10 @@ def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Gene
     entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
     plastic.waiting[r, :5] = rng.integers(0, entries, 5)
     slot = int(layout.buffer_base[r]) + (t % layout.block << layout.slot_bits)
+    assert_twins("locate_rows", plastic, q, r, 5)
+    if entries:
+        place = int(rows.table[q] + entries // 2 * layout.n_ranges) + r
+        assert_twins("memory_of", plastic, q, place, int(rows.base[q, r] + rows.start[place]))
     for learning in (True, False):
         assert_twins("arrive_waiting", p.spikes.buffer, plastic, q, r, 5, t, slot, learning)
     if n > 0:
@@ -545,4 +569,6 @@ def check_traces(sim: Simulator, name: str, pre: list[float], post: list[float])
     for s in range(len(pre)):
         r = next(r for r in range(units.n_ranges) if table.target[s] < units.piece(target, r)[1])
         entry = int(table.source[s]) * n_delays + int(table.delay[s] - rows.delay_low[q])
-        assert plastic.arrived[rows.table[q] + entry * units.n_ranges + r, plasticity.TRACE] == pre[s]
+        place = int(rows.table[q]) + entry * units.n_ranges + r
+        e = oracle.memory_of(plastic, q, place, int(rows.base[q, r] + rows.start[place]))
+        assert plastic.arrived[e, plasticity.TRACE] == pre[s]
