@@ -12,7 +12,7 @@ Averages become populations that pass on sums, and max pooling one that passes o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -32,8 +32,13 @@ INPUT = "input"
 class Coding(Protocol):
     """What an activation becomes."""
 
-    input_scale: float  # value of one unit of input amount
-    bias_steps: int | None  # how many steps have a bias; without: all
+    @property
+    def input_scale(self) -> float:
+        """Value of one unit of input amount."""
+
+    @property
+    def bias_steps(self) -> int | None:
+        """How many steps have a bias; None for all."""
 
     def scale(self, node: g.ReLU) -> np.ndarray:
         """float64[channels]: the value of one spike of each channel."""
@@ -68,7 +73,7 @@ class _Parts:
     projections: dict[str, Projection] = field(default_factory=dict)
 
     def add(self, name: str, n: int, neuron: Neuron | LayerNeuron) -> None:
-        self.populations[name] = Population(n=n, neuron=neuron)
+        self.populations[name] = Population(n=n, neuron=cast(Neuron, neuron))
 
     def connect(self, target: str, currents: tuple[_Current, ...]) -> None:
         for source, rule, weight in currents:
@@ -84,7 +89,8 @@ def build(graph: g.Graph, coding: Coding) -> Network:
 
     Raises ConversionError for what no population can hold.
     """
-    parts, values = _Parts(), {}
+    parts = _Parts()
+    values: dict[str, _Value] = {}
     for node in graph.nodes:
         values[node.name] = _value(node, [values[name] for name in node.inputs], parts, coding)
     last = graph.nodes[-1]
@@ -122,7 +128,8 @@ def _value(node: g.Node, inputs: list[_Value], parts: _Parts, coding: Coding) ->
             if all(value.terms for value in inputs):
                 return _Value(tuple(t for value in inputs for t in value.terms))
             sums = [_currents(node, value) for value in inputs]
-            return _Value(currents=tuple(c for s, _ in sums for c in s), bias=sum(bias for _, bias in sums))
+            bias = np.sum([one for _, one in sums], axis=0)
+            return _Value(currents=tuple(c for s, _ in sums for c in s), bias=bias)
         case g.Concat():
             return _joined(node, inputs)
         case g.AvgPool() | g.SumPool():
@@ -154,9 +161,9 @@ def _terms(node: g.Node, value: _Value) -> tuple[_Term, ...]:
 def _currents(node: g.Node, value: _Value) -> tuple[tuple[_Current, ...], np.ndarray]:
     """A value as currents into a population of its shape, and the bias."""
     n = _size(node.shape)
+    found: list[_Current] = []
     if not value.terms:
         return value.currents, np.zeros(n) if value.bias is None else value.bias
-    found = []
     for t in value.terms:
         if np.all(t.scale == t.scale[0]):
             rule = Into(n_source=_size(t.shape), n_target=n, offset=t.offset)
@@ -276,7 +283,7 @@ def _largest(node: g.MaxPool, terms: tuple[_Term, ...], parts: _Parts) -> _Value
     return _Value(tuple(found))
 
 
-def _window(node: g.AvgPool | g.SumPool | g.MaxPool) -> dict[str, int]:
+def _window(node: g.AvgPool | g.SumPool | g.MaxPool) -> dict[str, Any]:
     top, bottom, left, right = node.padding
     dilation = getattr(node, "dilation", (1, 1))
     return {

@@ -65,7 +65,7 @@ def certify(
     amounts  float64[n_samples, n]  inputs in whole units; they come in n_steps parts, as equal as possible
     """
     paths = {node.name: node.path for node in graph.nodes}
-    checked = [name for name, p in network.populations.items() if isinstance(p.neuron, SignedIF)]
+    checked = [name for name, p in network.populations.items() if isinstance(p.unit, SignedIF)]
     wrong, deviation = dict.fromkeys(checked, 0), 0.0
     with BatchSimulator(network, threads=threads) as sim:
         for low in range(0, len(amounts), _SHARE):
@@ -106,9 +106,9 @@ def spread(amounts: np.ndarray, n_steps: int) -> np.ndarray:
 def settling_steps(network: Network, n_steps: int) -> int:
     """Steps within which a network has come to rest: each signed neuron can take back what it has emitted."""
     taken_back = [
-        -(-p.neuron.levels // p.neuron.most)
+        -(-p.unit.levels // p.unit.most)
         for p in network.populations.values()
-        if isinstance(p.neuron, SignedIF)
+        if isinstance(p.unit, SignedIF)
     ]
     return n_steps + 2 * sum(taken_back) + 1
 

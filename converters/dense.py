@@ -27,7 +27,7 @@ def evaluate(network: Network, inputs: dict[str, np.ndarray]) -> dict[str, np.nd
         for p in network.projections.values():
             if p.target == name:
                 total += float(p.weight) * apply(p.rule, found[p.source])  # type: ignore[arg-type]
-        neuron = population.neuron
+        neuron = population.unit
         if isinstance(neuron, SignedIF):
             z = total + np.asarray(neuron.bias_mv)
             levels = np.floor((z + np.asarray(neuron.v_init_mv)) / np.asarray(neuron.v_th_mv))
@@ -76,7 +76,7 @@ def _windows(rule: Window, x: np.ndarray, border: float) -> np.ndarray:
         x.reshape(len(x), c, rule.height, rule.width)
     )
     span = ((kernel_h - 1) * rule.dilation_h + 1, (kernel_w - 1) * rule.dilation_w + 1)
-    view = sliding_window_view(padded, span, axis=(2, 3))
+    view = sliding_window_view(padded, span, axis=(2, 3))  # type: ignore[call-overload]
     return view[:, :, :: rule.stride_h, :: rule.stride_w, :: rule.dilation_h, :: rule.dilation_w][
         :, :, :out_h, :out_w
     ]

@@ -19,6 +19,7 @@ import numpy as np
 from snnsim.converters import graph as g
 from snnsim.converters.build import build
 from snnsim.converters.calibrate import activations, least_squares
+from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, SumPool
 from snnsim.network import Network
@@ -60,16 +61,17 @@ def on_grid(network: Network, input_most: float) -> Network:
     populations, projections = dict(network.populations), dict(network.projections)
     for name in network.populations:  # each after those that lead to it, as they were built
         incoming = {link: p for link, p in network.projections.items() if p.target == name}
-        neuron = network.populations[name].neuron
-        sums = {link: most[p.source] * largest_sum(p) for link, p in incoming.items()}
+        neuron = network.populations[name].unit
         if isinstance(neuron, Maximum):
             most[name] = 2 * max(most[p.source] for p in incoming.values())
             continue
-        bound = sum(sums.values())
+        bound = sum(most[p.source] * largest_sum(p) for p in incoming.values())
         if isinstance(neuron, Relay):
             most[name] = bound
             continue
-        bound += float(np.max(np.abs(neuron.bias_mv))) + float(np.max(np.abs(neuron.v_init_mv)))
+        if not isinstance(neuron, SignedIF | Readout):
+            raise ConversionError("no exact form", where=f"populations.{name}", got=neuron.KIND)
+        bound += _largest(neuron.bias_mv) + _largest(neuron.v_init_mv)
         grid = 2.0 ** (np.ceil(np.log2(max(bound, 1e-300))) - _BITS)
         for link, p in incoming.items():
             projections[link] = _rounded(p, grid)
@@ -78,8 +80,6 @@ def on_grid(network: Network, input_most: float) -> Network:
             theta = _near(neuron.v_th_mv, 2 * grid)
             changes |= {"v_th_mv": theta, "v_init_mv": theta / 2}
             most[name] = float(neuron.levels)
-        elif isinstance(neuron, Readout):
-            most[name] = 0.0
         populations[name] = network.populations[name].replace(neuron=neuron.replace(**changes))
     return network.replace(populations=populations, projections=projections)
 
@@ -94,6 +94,10 @@ def largest_sum(p: Projection) -> float:
     if isinstance(p.rule, SumPool):
         return scale * p.rule.kernel_h * p.rule.kernel_w
     return scale
+
+
+def _largest(value: object) -> float:
+    return float(np.abs(np.asarray(value, dtype=np.float64)).max())
 
 
 def _near(value: object, grid: float) -> np.ndarray:

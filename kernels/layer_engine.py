@@ -58,7 +58,7 @@ class Graph(NamedTuple):
     weight_base: np.ndarray  # int64[n_l]
     weight: np.ndarray  # F[...]
     index_base: np.ndarray  # int64[n_l]  of a one-to-one projection in `index`
-    index: np.ndarray  # int32[...]  target of each source
+    target_of: np.ndarray  # int32[...]  target of each source
     shape: np.ndarray  # int64[n_l, N_GEOMETRY]
 
 
@@ -77,7 +77,7 @@ class Given(NamedTuple):
 class Outcome(NamedTuple):
     """What is kept of each sample."""
 
-    count: np.ndarray  # int32[n_samples or 0, n_units]  sum of spikes
+    spikes: np.ndarray  # int32[n_samples or 0, n_units]  sum of spikes
     total: np.ndarray  # F[n_samples or 0, n_units]  sum of amounts
     readout: np.ndarray  # F[n_samples, n_steps, n_read]  potentials of the last population after each step
     events: np.ndarray  # int64[n_samples, n_p]
@@ -90,7 +90,7 @@ class Work(NamedTuple):
 
     potential: np.ndarray  # F[n_units]
     current: np.ndarray  # F[n_units]
-    count: np.ndarray  # int32[n_units]
+    spikes: np.ndarray  # int32[n_units]
     total: np.ndarray  # F[n_units]
     held: np.ndarray  # F[n_units]  current of an input that stays the same
     unit: np.ndarray  # int32[n_slots, n_units]
@@ -116,8 +116,8 @@ def run_samples(low, high, n_steps, stop_early, graph, given, outcome, work):
             for k in range(outcome.readout.shape[2]):
                 outcome.readout[b, s, k] = outcome.readout[b, t - 1, k]
         outcome.ended[b] = t
-        if outcome.count.shape[0] > 0:
-            outcome.count[b, :] = work.count
+        if outcome.spikes.shape[0] > 0:
+            outcome.spikes[b, :] = work.spikes
             outcome.total[b, :] = work.total
 
 
@@ -138,7 +138,7 @@ def begin_sample(graph, work):
     """The state of all populations at step 0."""
     work.potential[:] = graph.start
     work.current[:] = 0
-    work.count[:] = 0
+    work.spikes[:] = 0
     work.total[:] = 0
     work.held[:] = 0
     work.n_events[:] = 0
@@ -188,7 +188,7 @@ def collect(b, t, p, graph, given, outcome, work):
 def fire(p, graph, work, unit, amount):
     """Population p advances and emits its events; returns their number."""
     low, high = graph.first[p], graph.first[p + 1]
-    potential, current, count = work.potential[low:high], work.current[low:high], work.count[low:high]
+    potential, current, count = work.potential[low:high], work.current[low:high], work.spikes[low:high]
     kind = graph.kind[p]
     if kind == INTEGRATE:
         return fire_integrate(
@@ -246,5 +246,5 @@ def deliver(j, t, current, graph, work):
         n_weights = size[0] * size[1] * size[2] * size[3]
         weight = graph.weight[base : base + n_weights].reshape(size)
         return np.int64(conv_events(current, unit, amount, n, weight, shape))
-    index = graph.index[graph.index_base[j] : graph.index_base[j] + high - low]
+    index = graph.target_of[graph.index_base[j] : graph.index_base[j] + high - low]
     return np.int64(one_to_one_events(current, unit, amount, n, graph.weight[base], index))

@@ -83,7 +83,7 @@ class BatchSimulator:
         n_read = int(graph.first[-1] - graph.first[-2])
         kept = n_samples if keep_counts else 0
         outcome = engine.Outcome(
-            count=np.zeros((kept, n_units), np.int32),
+            spikes=np.zeros((kept, n_units), np.int32),
             total=np.zeros((kept, n_units), dtype),
             readout=np.zeros((n_samples, n_steps, n_read), dtype),
             events=np.zeros((n_samples, n_p), np.int64),
@@ -155,7 +155,7 @@ class BatchSimulator:
         return engine.Work(
             potential=np.zeros(n, dtype),
             current=np.zeros(n, dtype),
-            count=np.zeros(n, np.int32),
+            spikes=np.zeros(n, np.int32),
             total=np.zeros(n, dtype),
             held=np.zeros(n, dtype),
             unit=np.zeros((slots, n), np.int32),
@@ -166,10 +166,10 @@ class BatchSimulator:
     def _result(self, outcome: engine.Outcome) -> BatchResult:
         program = self.program
         last = program.names[-1]
-        kept = program.names if outcome.count.shape[0] else []
+        kept = program.names if outcome.spikes.shape[0] else []
         return BatchResult(
             readout=outcome.readout[:, :, program.place[last]],
-            counts={name: outcome.count[:, program.units(name)][:, program.place[name]] for name in kept},
+            counts={name: outcome.spikes[:, program.units(name)][:, program.place[name]] for name in kept},
             totals={name: outcome.total[:, program.units(name)][:, program.place[name]] for name in kept},
             events={name: outcome.events[:, p] for p, name in enumerate(program.names)},
             additions={name: outcome.added[:, j] for j, name in enumerate(program.links)},

@@ -8,6 +8,7 @@ user counts them, channel first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +25,7 @@ from snnsim.projection import Projection
 from snnsim.stimuli import Analogue
 from snnsim.streams import realise
 
-_FOREVER = np.int64(2**62)
+_FOREVER = 2**62
 _RULES = {Dense: k.DENSE, Conv: k.CONV, SumPool: k.CONV, MaxPool: k.MAX_POOL, Into: k.ONE_TO_ONE}
 
 
@@ -151,11 +152,13 @@ def _cells(
             kind[p] = engine.INPUT
             continue
         population, where = network.populations[name], f"populations.{name}.neuron"
-        neuron, at = population.neuron, first[p] + place[name]
-        values, kind[p], subtract[p], most[p], levels[p], bias_steps[p] = _unit(population, where, dt_ms)
-        for key, value in values.items():
+        at = first[p] + place[name]
+        found = _unit(population, where, dt_ms)
+        kind[p], subtract[p], most[p] = found.kind, found.subtract, found.most
+        levels[p], bias_steps[p] = found.levels, found.bias_steps
+        for key, value in found.values.items():
             unit[key][at] = value
-        if isinstance(neuron, Maximum):
+        if isinstance(population.unit, Maximum):
             _check_maximum(network, name)
     return {
         "kind": kind,
@@ -167,45 +170,53 @@ def _cells(
     }
 
 
-def _unit(
-    population: Population, where: str, dt_ms: float
-) -> tuple[dict[str, np.ndarray], int, int, int, int, int]:
-    """threshold, reset, start and bias; kind, subtract, most, levels, bias_steps."""
-    neuron, n = population.neuron, population.n
+class _Unit(NamedTuple):
+    """What the kernel needs to know of a population; values float64[n]: threshold, start, bias."""
 
-    def get(name: str) -> np.ndarray:
-        return realise(getattr(neuron, name), n, 0, f"{where}.{name}")
+    kind: int
+    values: dict[str, np.ndarray]
+    subtract: bool = True
+    most: int = 1
+    levels: int = 0
+    bias_steps: int = 0
 
-    def steps() -> int:
-        return int(_FOREVER) if neuron.bias_steps is None else neuron.bias_steps
+
+def _unit(population: Population, where: str, dt_ms: float) -> _Unit:
+    neuron, n = population.unit, population.n
+
+    def get(**names: str) -> dict[str, np.ndarray]:
+        return {key: realise(getattr(neuron, name), n, 0, f"{where}.{name}") for key, name in names.items()}
 
     match neuron:
         case Relay():
-            return {}, engine.RELAY, 0, 1, 0, 0
+            return _Unit(engine.RELAY, {})
         case Maximum():
-            return {}, engine.MAXIMUM, 0, 1, 0, 0
+            return _Unit(engine.MAXIMUM, {})
         case Readout():
-            return {"start": get("v_init_mv"), "bias": get("bias_mv")}, engine.READOUT, 0, 1, 0, steps()
+            values = get(start="v_init_mv", bias="bias_mv")
+            return _Unit(engine.READOUT, values, bias_steps=_bias_steps(neuron))
         case BurstIF() | SignedIF():
-            values = {"threshold": get("v_th_mv"), "start": get("v_init_mv"), "bias": get("bias_mv")}
-            if isinstance(neuron, SignedIF):
-                return values, engine.SIGNED, 1, neuron.most, neuron.levels, steps()
-            return values, engine.INTEGRATE, 1, neuron.most, 0, steps()
-        case IF():
-            return (
-                _plain(neuron, n, where, dt_ms),
-                engine.INTEGRATE,
-                int(neuron.reset == "subtract"),
-                1,
-                0,
-                int(_FOREVER),
+            signed = isinstance(neuron, SignedIF)
+            return _Unit(
+                engine.SIGNED if signed else engine.INTEGRATE,
+                get(threshold="v_th_mv", start="v_init_mv", bias="bias_mv"),
+                most=neuron.most,
+                levels=neuron.levels if isinstance(neuron, SignedIF) else 0,
+                bias_steps=_bias_steps(neuron),
             )
+        case IF():
+            values = _plain(neuron, n, where, dt_ms)
+            return _Unit(engine.INTEGRATE, values, neuron.reset == "subtract", bias_steps=_FOREVER)
     raise ConfigError(
         "not a unit of layered networks",
         where=where,
         got=neuron.KIND,
         expected="if, burst_if, signed_if, relay, maximum or readout",
     )
+
+
+def _bias_steps(neuron: BurstIF | SignedIF | Readout) -> int:
+    return _FOREVER if neuron.bias_steps is None else neuron.bias_steps
 
 
 def _plain(neuron: IF, n: int, where: str, dt_ms: float) -> dict[str, np.ndarray]:
@@ -264,7 +275,7 @@ def _wires(
         "weight_base": base,
         "weight": np.concatenate([np.zeros(0, dtype), *weights]),
         "index_base": index_base,
-        "index": np.concatenate([np.zeros(0, np.int32), *indices]).astype(np.int32),
+        "target_of": np.concatenate([np.zeros(0, np.int32), *indices]).astype(np.int32),
         "shape": shape,
     }
 

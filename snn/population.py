@@ -19,7 +19,12 @@ class Population(Spec):
     """`n` neurons of one model.  Parameters are shared or given for each neuron."""
 
     n: int = integer(low=1, high=COUNT_LIMIT, help="number of neurons")
-    neuron: Neuron | LayerNeuron = record(*NEURONS, *LAYER_NEURONS, help="neuron model and its parameters")
+    neuron: Neuron = record(*NEURONS, *LAYER_NEURONS, help="neuron model and its parameters")
+
+    @property
+    def unit(self) -> Neuron | LayerNeuron:
+        """The neuron model where it may be one of layered networks, which only snn/batch.py runs."""
+        return self.neuron
 
     def check_together(self, where: str) -> None:
         for path, value in _per_neuron_lists(self.neuron, f"{where}.neuron"):

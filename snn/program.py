@@ -59,7 +59,7 @@ def check_and_encode(
 def _refuse_layers(network: Network) -> None:
     """ConfigError for what only snn/batch.py runs."""
     parts = [
-        *((f"populations.{name}.neuron", p.neuron, LayerNeuron) for name, p in network.populations.items()),
+        *((f"populations.{name}.neuron", p.unit, LayerNeuron) for name, p in network.populations.items()),
         *((f"projections.{name}.rule", p.rule, LayerRule) for name, p in network.projections.items()),
         *((f"stimuli.{name}", stimulus, Analogue) for name, stimulus in network.stimuli.items()),
     ]
