@@ -88,7 +88,7 @@ def bench(
         "background": background.value if background else None,
         "precision": precision.value if precision else None,
     }
-    sizes = _size(name, options)
+    sizes = _size(name, threads, options)
     if dry_run:
         return Reply(sizes, f"{_line(sizes)}\nnothing was built")
     from snnsim.cli.doctor import COMPILING, cache_is_warm
@@ -108,15 +108,16 @@ def bench(
     return Reply(asdict(found), _text(found))
 
 
-def _size(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def _size(name: str, threads: int | None, options: dict[str, Any]) -> dict[str, Any]:
     """Expected numbers and bytes. Raises ConfigError when memory does not hold them."""
     from snnsim.experiments.bench import DT_MS
     from snnsim.experiments.benchmarks import benchmark_network
     from snnsim.memory import check_memory
     from snnsim.program import estimate
+    from snnsim.workers import threads_or_all
 
     network = benchmark_network(name, **options)
-    sizes = estimate(network, DT_MS, {})
+    sizes = estimate(network, DT_MS, {}, threads_or_all(threads))
     check_memory(sizes)
     return {
         "benchmark": name,

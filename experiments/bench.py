@@ -19,10 +19,10 @@ from snnsim.kernels.sources import emit
 from snnsim.manifest import software_facts
 from snnsim.memory import peak_rss_bytes
 from snnsim.network import Network
-from snnsim.plan import threads_or_all
 from snnsim.program import Program
 from snnsim.simulator import Simulator
 from snnsim.synapses import out_degrees, synapse_bytes
+from snnsim.workers import threads_or_all
 
 DT_MS = 0.1
 _COMPILE_MS = 5.0

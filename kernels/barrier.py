@@ -2,7 +2,8 @@
 
 Waiting threads spin for longer than a step usually takes and then sleep between looks.  A thread that only
 gave its core away would use up its share of a busy machine with waiting, and then not be given the core
-when it has work to do.  The memory order is sequentially consistent: what one
+when it has work to do.  One that had to sleep spins for a shorter time the next time: whom it waits for is
+kept away by other programs, and that lasts.  The memory order is sequentially consistent: what one
 thread wrote before the barrier, every thread reads after it.
 """
 
@@ -17,8 +18,9 @@ from numba.extending import intrinsic
 ARRIVED = 0
 GENERATION = 16  # on another cache line than ARRIVED
 ABORT = 24  # set when a thread will never come
-SYNC_WORDS = 32
+PATIENCE = 32  # of thread tid at PATIENCE + 16 tid: how often its spinning time is halved
 _SPINS = 150_000  # about 0.3 ms
+_HALVED_MOST = 6
 _SLEEP = 1 if sys.platform == "win32" else 30  # ms, or us
 
 _sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
@@ -51,10 +53,10 @@ def _atomic_load(typing_context, array, index):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def wait_for_all(sync, n_threads):
+def wait_for_all(sync, tid, n_threads):
     """Return when n_threads threads have called this, or when sync[ABORT] is set.
 
-    sync  int64[SYNC_WORDS]  changed  zeros before the first call, then left to the barrier
+    sync  int64[PATIENCE + 16 n_threads]  changed  zeros before the first call, then left to the barrier
     """
     if n_threads == 1:
         return
@@ -63,8 +65,10 @@ def wait_for_all(sync, n_threads):
         _atomic_add(sync, ARRIVED, np.int64(-n_threads))
         _atomic_add(sync, GENERATION, np.int64(1))
         return
-    spins = 0
+    spins, halved = 0, sync[PATIENCE + 16 * tid]
+    most = _SPINS >> halved
     while _atomic_load(sync, GENERATION) == generation and _atomic_load(sync, ABORT) == 0:
         spins += 1
-        if spins > _SPINS:
+        if spins > most:
             _sleep(np.uint32(_SLEEP))
+    sync[PATIENCE + 16 * tid] = min(halved + 2, _HALVED_MOST) if spins > most else max(halved - 1, 0)

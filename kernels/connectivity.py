@@ -21,7 +21,9 @@ Every connection has its own random numbers, keyed by (projection, row or target
 result depends neither on how targets are cut into ranges nor on how the work is cut into jobs.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import chain, groupby, pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -205,18 +207,32 @@ def make_pairs(source: np.ndarray, target: np.ndarray, weight: np.ndarray, delay
     )
 
 
-Run = Callable[[Callable[[tuple[int, ...]], None], Iterable[tuple[int, ...]]], Iterable[None]]
+Run = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """How jobs are run: `map`, or the `map` of a concurrent.futures.ThreadPoolExecutor."""
+
+Described = tuple[Pieces, Plan | Pairs]
+"""One projection of a matrix."""
 
 
 def count_projection(matrix: Matrix, pieces: Pieces, plan: Plan | Pairs, run: Run = map) -> None:
     """First pass: add the synapses of a projection to the counts in matrix.start."""
-    _connect_all(False, matrix, pieces, plan, run)
+    connect(False, [(matrix, [(pieces, plan)])], run)
 
 
 def fill_projection(matrix: Matrix, pieces: Pieces, plan: Plan | Pairs, run: Run = map) -> None:
     """Second pass: write the synapses of a projection behind those of the earlier projections."""
-    _connect_all(True, matrix, pieces, plan, run)
+    connect(True, [(matrix, [(pieces, plan)])], run)
+
+
+def connect(fill: bool, parts: Sequence[tuple[Matrix, Sequence[Described]]], run: Run = map) -> None:
+    """One pass over all projections of some matrices; those of a matrix in their order.
+
+    Jobs that run at the same time belong to different matrices, or to different rows or ranges of one.
+    """
+    phases = [_phases(matrix, described) for matrix, described in parts]
+    for together in zip_longest(*phases, fillvalue=[]):
+        for _ in run(lambda job: job(fill), chain.from_iterable(together)):
+            pass  # `map` is lazy: a job runs when its result is asked for
 
 
 def prefix(matrix: Matrix) -> Matrix:
@@ -232,16 +248,32 @@ def allocate(matrix: Matrix) -> Matrix:
     return matrix._replace(target=target, weight=np.empty(n_synapses, dtype=matrix.weight.dtype))
 
 
-def _connect_all(fill: bool, matrix: Matrix, pieces: Pieces, plan: Plan | Pairs, run: Run) -> None:
+def _phases(matrix: Matrix, described: Sequence[Described]) -> list[list[Callable[[bool], None]]]:
+    """Jobs that may run at the same time, for each run of projections that are generated alike."""
+    found = []
+    for kind, alike in groupby(described, lambda one: _kind(one[1])):
+        found.append(_jobs(kind, matrix, list(alike)))
+    return found
+
+
+def _kind(plan: Plan | Pairs) -> Any:
     if isinstance(plan, Pairs):
-        connect_pairs(fill, matrix, pieces, plan)
-        return
-    kernel: Any
-    blocks: list[tuple[int, ...]]
-    if plan.rule == FIXED_IN_DEGREE:
-        kernel, blocks = connect_by_target, [(r,) for r in np.flatnonzero(pieces.hi > pieces.lo).tolist()]
-    else:
-        cuts = [plan.n_source * j // _JOBS for j in range(_JOBS + 1)]
-        kernel, blocks = connect_by_source, list(zip(cuts[:-1], cuts[1:], strict=True))
-    for _ in run(lambda block: kernel(fill, matrix, pieces, plan, *block), blocks):
-        pass  # `map` is lazy: a job runs when its result is asked for
+        return connect_pairs
+    return connect_by_target if plan.rule == FIXED_IN_DEGREE else connect_by_source
+
+
+def _jobs(kernel: Any, matrix: Matrix, alike: list[Described]) -> list[Callable[[bool], None]]:
+    """One job for each part of the matrix that a kernel can work on alone."""
+    places: list[tuple[int, ...]] = [()]
+    if kernel is connect_by_target:
+        places = [(r,) for r in range(matrix.start.shape[0])]
+    elif kernel is connect_by_source:
+        n_rows = (matrix.start.shape[1] - 1) // matrix.n_delays
+        cuts = [n_rows * j // _JOBS for j in range(_JOBS + 1)]
+        places = list(pairwise(cuts))
+
+    def job(fill: bool, place: tuple[int, ...]) -> None:
+        for pieces, plan in alike:
+            kernel(fill, matrix, pieces, plan, *place)
+
+    return [partial(job, place=place) for place in places]

@@ -71,7 +71,8 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                 none, layout.n_levels * layout.n_ranges, t, t + layout.block - 1,
             )  # fmt: skip
         for r in range(tid, layout.n_ranges, n_threads):
-            sample(recorder, layout, cells, r, begin, t)
+            if recorder.every.size > 0:
+                sample(recorder, layout, cells, r, begin, t)
             if plastic is not None:
                 if learning:
                     for q in range(plastic.rule.shape[0]):
@@ -79,18 +80,19 @@ def advance(  # noqa: C901  (the order of a step is best read in one place)
                         if every > 0 and t % every == 0:
                             normalise(plastic, q, r, t)
                 arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, earlier)
-            fire_sources(layout, spikes, sources, r, t)
+            if layout.n_sources > 0:
+                fire_sources(layout, spikes, sources, r, t)
         for level in range(layout.n_levels):
             if level > 0:
                 for r in range(tid, layout.n_ranges, n_threads):
                     update_list(layout, cells, parameters, spikes, drives, scratch, r, level, t, learning)
             if layout.immediate[level] != 0:
-                wait_for_all(sync, n_threads)
+                wait_for_all(sync, tid, n_threads)
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t)
                 if plastic is not None:
                     for r in range(tid, layout.n_ranges, n_threads):
                         arrivals(spikes.buffer, layout, spikes, plastic, r, t, learning, level)
-        wait_for_all(sync, n_threads)
+        wait_for_all(sync, tid, n_threads)
         for level in range(layout.n_levels):
             if layout.immediate[level] == 0:
                 deliver_within_block(queue, layout, spikes, static, tid, n_threads, level, t, t + 1)
@@ -232,10 +234,10 @@ def update_cells(
     potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], spiked[:n]
     exc, arrived = cells.current[0, a:b], buffer[slots : slots + n]
     if parameters.conductance[p] != 0:
-        n_fired = np.int64(update_conductance(
+        n_fired = update_conductance(
             potential, refractory, exc, cells.current[1, a:b], arrived, buffer[second : second + n], spiked,
             p_leak, gain, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold,
-        ))  # fmt: skip
+        )  # fmt: skip
     elif parameters.channels[p] == 1:
         n_fired = update(
             potential, cells.carry[a:b], refractory, exc, None, arrived, None, spiked,

@@ -38,7 +38,7 @@ class Cells(NamedTuple):
 
     potential: np.ndarray  # F[N]     mV  relative to rest
     carry: np.ndarray  # F[N]         mV  what rounding took from the potential
-    current: np.ndarray  # F[n_channels, N]  pA, or nS of a conductance  exc, inh
+    current: np.ndarray  # F[n_channels, N and what fills up a cache line]  pA, or nS of a conductance
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left
 
@@ -121,7 +121,9 @@ class Plastic(NamedTuple):
     piece_low: np.ndarray  # int64[n_q, n_ranges]  first target neuron (index in its population) in the range
     piece_slot: np.ndarray  # int64[n_q, n_ranges]  its slot in the buffer
     piece_n: np.ndarray  # int64[n_q, n_ranges]
-    arrived: np.ndarray  # float64[start.size, 2]  step of the last arrival, -1 for none; trace just after it
+    arrived: np.ndarray  # float64[..., 2]  step of the last arrival, -1 for none; trace just after it
+    arrived_base: np.ndarray  # int64[n_q]  for a row, see memory_of in kernels/plasticity.py
+    own: np.ndarray  # int64[n_q]  1 where there is one for each synapse, since there are fewer than rows
     post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
     noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST
@@ -130,9 +132,10 @@ class Plastic(NamedTuple):
     rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)
     constant: np.ndarray  # float64[n_q, N_CONSTANTS]  see kernels/plasticity.py
     decay_plus: np.ndarray  # float64[n_q, n_table]  exp(-k dt / tau_plus)
-    total: np.ndarray  # float64[n_post]  working memory, as are the next three, a row for each range
+    total: np.ndarray  # float64[n_post]  working memory, as are the next four, a row for each range
     waiting: np.ndarray  # int64[n_ranges, WAITING]  entries at which a spike arrives
-    found: np.ndarray  # uint8[n_ranges, NOTED, PIECE + 64]  synapses that have to catch up
+    located: np.ndarray  # int64[n_ranges, 3, WAITING + 1]  where their synapses lie
+    found: np.ndarray  # uint16[n_ranges, NOTED, PIECE + 64]  synapses that have to catch up
     n_found: np.ndarray  # int64[n_ranges, NOTED]
 
 

@@ -21,8 +21,7 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
-_LOOK = 64  # neurons looked through at once for one that spiked
-CHUNK = 1024  # neurons at a time: working memory of this size stays in the first-level cache
+CHUNK = 2048  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
 N_ROWS = 11  # P_VC and P_CC take two rows each: exc, inh
@@ -56,7 +55,7 @@ def update(
     p_leak, drive (mV), ..., threshold (mV)      parameters: F or F[n]
     """
     zero = potential.dtype.type(0)
-    n_fired = 0
+    n_fired = np.int32(0)  # as wide as float32, so that a vector holds as many of both
     for k in range(potential.size):
         current = exc[k] + arrived_exc[k]
         arrived_exc[k] = zero
@@ -67,17 +66,16 @@ def update(
             arrived_inh[k] = zero
             inh[k] = at(p_c_inh, k) * current
             change += at(p_v_inh, k) * current
-        before = potential[k]
+        before, held = potential[k], refractory[k] > 0
         change = before * at(p_leak, k) + (change + carry[k])
+        change = zero if held else change
         after = before + change
-        held = refractory[k] > 0
-        high = after >= at(threshold, k)
-        fires = np.uint8(high) & np.uint8(not held)
-        potential[k] = before if held else after
-        carry[k] = zero if held | high else change - (after - before)
+        fires = np.uint8(after >= at(threshold, k)) & np.uint8(not held)
+        potential[k] = after
+        carry[k] = zero if fires != 0 else change - (after - before)
         refractory[k] = max(refractory[k] - np.int32(1), np.int32(0))
         spiked[k] = fires
-        n_fired += np.int64(fires)
+        n_fired = np.int32(n_fired + np.int32(fires))
     return n_fired
 
 
@@ -92,14 +90,11 @@ def reset(
     ids         int32[>= found + number of spikes]  written
     threshold, reset_to (mV), refractory_steps      parameters: scalars or arrays
     """
-    for low in range(0, spiked.size, _LOOK):
-        high = min(low + _LOOK, spiked.size)
-        fired = np.uint8(0)
-        for k in range(low, high):
-            fired |= spiked[k]
-        if fired == 0:
+    words = spiked[: spiked.size // 8 * 8].view(np.uint64)  # most are 0
+    for i in range((spiked.size + 7) // 8):
+        if i < words.size and words[i] == 0:
             continue
-        for k in range(low, high):
+        for k in range(8 * i, min(8 * i + 8, spiked.size)):
             if spiked[k] != 0:
                 over = potential[k] - at(threshold, k)
                 potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)

@@ -15,6 +15,7 @@ from snnsim.kernels.prefetch import prefetch
 from snnsim.kernels.stdp import (
     DEPENDENCE,
     FACTOR_MINUS,
+    FEW,
     LEARNS,
     NEAREST,
     NOTED,
@@ -25,13 +26,15 @@ from snnsim.kernels.stdp import (
     catch_up_one,
     decayed,
     depress,
+    depressed,
 )
 
 STEP, TRACE = 0, 1  # columns of Plastic.arrived
+PLACE, LOW, HIGH = 0, 1, 2  # rows of Plastic.located
 LATEST = 2**16 - 1  # a note is a uint16: step - caught_up + 1, or 0 for none
 WAITING = 512  # spikes that wait at a time; any number gives the same weights
-_AHEAD_TABLE, _AHEAD_ROWS = 16, 6  # how many spikes ahead to fetch
-_FETCHED = 256  # synapses of a row fetched ahead; the processor itself goes on from there
+_AHEAD_TABLE, _AHEAD_ROWS = 16, 12  # how many spikes ahead to fetch, at most
+_FETCHED = 512  # synapses fetched ahead; within a row the processor itself goes on from there
 _LINE = 64  # bytes
 _FAINT = 1e-200  # a trace below is none: arithmetic with denormal numbers is slow
 
@@ -91,54 +94,92 @@ def arrivals(buffer, layout, spikes, plastic, r, t, learning, level):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def locate_rows(plastic, q, r, waiting):
+    """Where the synapses of the first `waiting` spikes of the queue onto range r lie.
+
+    plastic.located  written: place in rows.start, first synapse, and the one behind the last
+    Spikes without a synapse here are left out.  Returns how many are not.
+    """
+    start, entries, located = plastic.rows.start, plastic.waiting[r], plastic.located[r]
+    n_ranges, base = plastic.piece_n.shape[1], plastic.rows.base[q, r]
+    table, n = plastic.rows.table[q] + r, np.int64(0)
+    for k in range(waiting):
+        if k + _AHEAD_TABLE < waiting:
+            prefetch(start, table + entries[k + _AHEAD_TABLE] * n_ranges)
+        e = table + entries[k] * n_ranges
+        low, high = base + start[e], base + start[e + n_ranges]
+        located[PLACE, n], located[LOW, n], located[HIGH, n] = e, low, high
+        n += np.int64(low < high)
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     """The first `waiting` spikes of the queue arrive; what the next ones need is fetched meanwhile."""
-    rows, rule, constant = plastic.rows, plastic.rule[q], plastic.constant[q]
-    start, target, weight = rows.start, rows.target, rows.weight
-    base, entries = rows.base[q, r], plastic.waiting[r]
-    table, n_ranges = rows.table[q] + r, plastic.piece_n.shape[1]
+    target, weight = plastic.rows.target, plastic.rows.weight
+    rule, constant, decay = plastic.rule[q], plastic.constant[q], plastic.decay_plus[q]
+    learns, dependence, nearest = rule[LEARNS] != 0, rule[DEPENDENCE], rule[NEAREST] != 0
+    memory = plastic.arrived
     post = plastic.post_base[q] + plastic.piece_low[q, r]
     end = post + plastic.piece_n[q, r]
     y = plastic.post_trace[post:end]
     at += plastic.piece_slot[q, r]
     arrived = buffer[at : at + plastic.piece_n[q, r]]
-    found, n_found, decay = plastic.found[r], plastic.n_found[r], plastic.decay_plus[q]
+    found, n_found = plastic.found[r], plastic.n_found[r]
     last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
     targets_a_line, weights_a_line = _LINE // target.itemsize, _LINE // weight.itemsize
-    for k in range(waiting):
-        if k + _AHEAD_TABLE < waiting:
-            prefetch(start, table + entries[k + _AHEAD_TABLE] * n_ranges)
-        if k + _AHEAD_ROWS < waiting:
-            e = table + entries[k + _AHEAD_ROWS] * n_ranges
-            low = base + start[e]
-            high = min(base + start[e + n_ranges], low + _FETCHED)
-            if low < high:
-                prefetch(plastic.arrived[:, STEP], e)
-            for s in range(low, high, targets_a_line):
+    n, located = locate_rows(plastic, q, r, waiting), plastic.located[r]
+    fetched, ahead = np.int64(0), np.int64(0)  # spikes, and synapses of them that are still to come
+    for k in range(n):
+        while fetched < min(n, k + _AHEAD_ROWS) and (ahead < _FETCHED or fetched <= k + 1):
+            first, last = located[LOW, fetched], located[HIGH, fetched]
+            ahead += last - first
+            last = min(last, first + _FETCHED)
+            prefetch(memory[:, STEP], memory_of(plastic, q, located[PLACE, fetched], first))
+            for s in range(first, last, targets_a_line):
                 prefetch(target, s)
-            for s in range(low, high, weights_a_line):
+            for s in range(first, last, weights_a_line):
                 prefetch(weight, s)
-        e = table + entries[k] * n_ranges
-        low, high = base + start[e], base + start[e + n_ranges]
-        if low == high:
-            continue
-        if rule[LEARNS] == 0:
+            fetched += 1
+        low, high = located[LOW, k], located[HIGH, k]
+        ahead -= high - low
+        if not learns:
             add(arrived, weight[low:high], target[low:high])
             continue
-        step, trace = np.int64(plastic.arrived[e, STEP]), plastic.arrived[e, TRACE]
-        if step >= 0 and last_noted >= max(step, caught_up):
-            catch_up(
-                weight, target, low, high, plastic.noted, post, end, found, n_found,
-                step, caught_up, last_noted, trace, decay, rule, constant,
-            )  # fmt: skip
-        if learning:
-            depress(arrived, weight[low:high], target[low:high], y, rule[DEPENDENCE], constant)
+        e = memory_of(plastic, q, located[PLACE, k], low)
+        step, trace = np.int64(memory[e, STEP]), memory[e, TRACE]
+        late = step >= 0 and last_noted >= max(step, caught_up)
+        if high - low <= FEW:
+            since, lag = np.uint16(max(step - caught_up, 0) + 1), caught_up - 1 - step
+            for s in range(low, high):
+                i = np.int64(target[s])
+                if late:
+                    catch_up_one(
+                        weight, s, plastic.noted, post + i, since, lag, trace, decay, dependence, constant
+                    )
+                if learning:
+                    weight[s] = depressed(np.float64(weight[s]), y[i], dependence, constant)
+                arrived[i] += weight[s]
         else:
-            add(arrived, weight[low:high], target[low:high])
-        if rule[NEAREST] != 0:
+            if late:
+                catch_up(
+                    weight, target, low, high, plastic.noted, post, end, found, n_found,
+                    step, caught_up, last_noted, trace, decay, rule, constant,
+                )  # fmt: skip
+            if learning:
+                depress(arrived, weight[low:high], target[low:high], y, dependence, constant)
+            else:
+                add(arrived, weight[low:high], target[low:high])
+        if nearest:
             trace = 0.0
-        plastic.arrived[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
-        plastic.arrived[e, STEP] = t
+        memory[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
+        memory[e, STEP] = t
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
+def memory_of(plastic, q, place, low):
+    """Where in `arrived` the arrivals at a row are: its place in rows.start, its first synapse."""
+    return plastic.arrived_base[q] + (low if plastic.own[q] != 0 else place)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -156,8 +197,11 @@ def catch_up_all(plastic, q, r, t):
     for entry in range(n_entries):
         e = rows.table[q] + entry * n_ranges + r
         low, high = base + rows.start[e], base + rows.start[e + n_ranges]
+        if low == high:
+            continue
+        e = memory_of(plastic, q, e, low)
         step = np.int64(plastic.arrived[e, STEP])
-        if low < high and step >= 0 and last_noted >= step:
+        if step >= 0 and last_noted >= step:
             catch_up(
                 rows.weight, rows.target, low, high, plastic.noted, post, end,
                 plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
@@ -186,6 +230,7 @@ def weights_now(out, plastic, q, position, entry):
             r -= 1
         out[k] = rows.weight[s]
         e = rows.table[q] + entry[k] * (rows.base.shape[1] - 1) + r
+        e = memory_of(plastic, q, e, rows.base[q, r] + rows.start[e])
         arrived, caught_up = np.int64(plastic.arrived[e, STEP]), plastic.caught_up[q, r]
         if arrived >= 0:
             catch_up_one(

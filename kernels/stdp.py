@@ -15,7 +15,7 @@ RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns 
 N_CONSTANTS = 10
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
 NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
-PIECE = 256  # synapses that catch up together
+PIECE = 1024  # synapses that catch up together
 FEW = 4  # synapses that rather do so one by one
 
 

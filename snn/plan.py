@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,8 +15,8 @@ from snnsim.memory import check_memory
 from snnsim.program import Estimate, check_and_encode, estimate
 from snnsim.results import check_task
 from snnsim.runs import RunDirectory
+from snnsim.workers import threads_or_all
 
-MAX_THREADS = 1024
 ALWAYS = [
     *("config.toml", "resolved.toml", "manifest.json", "log.jsonl", "spikes.h5", "state.h5", "checkpoints/"),
     *("result.json", "report.html"),
@@ -66,19 +65,19 @@ class Plan:
 def make_plan(config: Config, data_dir: Path | None = None) -> Plan:
     """Check all that can be checked without building the network. Raises ConfigError and FileError."""
     network, run = config.network, config.run
+    wanted = threads_or_all(run.threads)
     with config.origin.located():
         if config.task is not None:
             check_task(network, config.task)
         images = check_and_encode(network, run.dt_ms, run.seed, data_dir)
-        sizes = estimate(network, run.dt_ms, images)
+        sizes = estimate(network, run.dt_ms, images, wanted)
     if run.duration_ms is not None:
         n_steps = to_steps(run.duration_ms, run.dt_ms, "run.duration_ms")
     else:
         n_steps = max(shown.n_steps for shown in images.values())
     inputs = dict.fromkeys([*array_files(config), *(f for shown in images.values() for f in shown.files)])
-    wanted = threads_or_all(run.threads)
-    used = min(wanted, sizes.n_ranges)
-    return Plan(config, data_dir, sizes, n_steps, wanted, used, tuple(inputs), tuple(config_warnings(config)))
+    warnings = tuple(config_warnings(config))
+    return Plan(config, data_dir, sizes, n_steps, wanted, sizes.threads, tuple(inputs), warnings)
 
 
 def array_files(config: Config) -> list[Path]:
@@ -121,11 +120,3 @@ def create_run(plan: Plan, path: Path | None = None) -> RunDirectory:
     )
     save_config(config, run.resolved_path)
     return run
-
-
-def threads_or_all(wanted: int | None) -> int:
-    """The number of threads asked for; without, one for each core that this process may use."""
-    if wanted is not None:
-        return wanted
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MAX_THREADS)

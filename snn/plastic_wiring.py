@@ -37,6 +37,9 @@ def build_plastic(
     sizes = _ints(units.size[p.target] for p in projections)
     n_post = int(sizes.sum())
     rule, constant, decay = _rule_tables(network, names, dt_ms)
+    n_cells = rows.n_rows * (rows.delay_high - rows.delay_low + 1) * n_r
+    n_synapses = rows.base[:, -1] - rows.base[:, 0]
+    own, n_arrived = n_synapses < n_cells, np.minimum(n_synapses, n_cells)
     return Plastic(
         rows=rows,
         source_level=_ints(units.level[p.source] for p in projections),
@@ -44,7 +47,9 @@ def build_plastic(
         piece_low=_table(n_q, n_r, [p.lo for p in pieces]),
         piece_slot=_table(n_q, n_r, [p.slot0 for p in pieces]),
         piece_n=_table(n_q, n_r, [p.hi - p.lo for p in pieces]),
-        arrived=np.tile([-1.0, 0.0], (rows.start.size, 1)),
+        arrived=np.tile([-1.0, 0.0], (int(n_arrived.sum()), 1)),
+        arrived_base=np.cumsum(n_arrived) - n_arrived - np.where(own, rows.base[:, 0], rows.table),
+        own=own.astype(np.int64),
         post_trace=np.zeros(n_post),
         post_base=np.cumsum(sizes) - sizes,
         noted=np.zeros((columns.NOTED, n_post), dtype=np.uint16),
@@ -55,7 +60,8 @@ def build_plastic(
         decay_plus=decay,
         total=np.zeros(n_post),
         waiting=np.zeros((n_r, WAITING), dtype=np.int64),
-        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint8),
+        located=np.zeros((n_r, 3, WAITING + 1), dtype=np.int64),
+        found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint16),
         n_found=np.zeros((n_r, columns.NOTED + 8), dtype=np.int64),
     )
 
@@ -76,24 +82,25 @@ def build_rows(
     size = n_r * (n_rows * (high - low + 1) + 1)
     table = np.cumsum(size) - size
     start = np.zeros(int(size.sum()), dtype=np.uint32)
-    matrices, jobs = [], []
+    parts: list[tuple[wire.Matrix, list[wire.Described]]] = []
     for q, name in enumerate(delays):
         matrix = wire.new_matrix(n_r, 0, int(low[q]), int(high[q] - low[q] + 1), dtype)
         matrix = matrix._replace(start=start[table[q] : table[q] + size[q]].reshape(n_r, -1))
-        plan = plan_of(network, units, name, matrix, dt_ms, seed)
+        plan = plan_of(network, units, matrix, dt_ms, seed, name)
         pieces = pieces_of(network, units, network.projections[name])
         pieces = pieces._replace(slot0=np.zeros_like(pieces.lo))
-        jobs.append((pieces, plan))
-        matrices.append(counted(matrix, jobs[-1:], f"projections.{name}", run))
+        parts.append((matrix, [(pieces, plan)]))
+    counted(parts, list(delays), run)
+    matrices = [matrix for matrix, _ in parts]
     ends = np.cumsum([0, *(int(m.base[-1]) for m in matrices)])
     target, weight = np.empty(int(ends[-1]), np.uint16), np.empty(int(ends[-1]), dtype)
-    for q, (pieces, plan) in enumerate(jobs):
+    for q, (matrix, described) in enumerate(parts):
         mine = slice(int(ends[q]), int(ends[q + 1]))
-        matrix = matrices[q]._replace(target=target[mine], weight=weight[mine])
-        wire.fill_projection(matrix, pieces, plan, run)
+        parts[q] = matrix._replace(target=target[mine], weight=weight[mine]), described
+    wire.connect(True, parts, run)
     for q, matrix in enumerate(matrices):
         start[table[q] : table[q] + size[q]] = matrix.start.T.ravel()
-    base = _table(len(jobs), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
+    base = _table(len(parts), n_r + 1, [ends[q] + m.base for q, m in enumerate(matrices)])
     first_unit = _ints(units.first[source] for source in sources)
     return PlasticRows(first_unit, n_rows, low, high, table, base, start, target, weight)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from snnsim import unit_order
+from snnsim.aligned import whole_lines, zeros
 from snnsim.connectivity import expected_synapses
 from snnsim.encoding import EncodedImages
 from snnsim.grid import check_grid
@@ -53,8 +55,8 @@ def check_and_encode(
 class Estimate:
     """Sizes before anything is built.
 
-    n_synapses is the expected number; `largest` is the key path of what takes most memory; n_ranges is the
-    number of pieces that targets are cut into, which no more threads than these can work on.
+    n_synapses is the expected number; `largest` is the key path of what takes most memory; threads are those
+    of the asked that have something to do.
     """
 
     n_neurons: int
@@ -63,7 +65,7 @@ class Estimate:
     state_bytes: int
     synapse_bytes: int
     largest: str
-    n_ranges: int
+    threads: int
 
     @property
     def total_bytes(self) -> int:
@@ -95,23 +97,36 @@ class Program:
         return self.static.rows.synapse.size + self.plastic.rows.target.size
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that changes while the network runs, by name; the arrays themselves, not copies.
+        """All that changes while the network runs, by name, in the order of units and synapses.
 
-        Weights are brought up to date first.  That changes nothing that comes later, to the last bit.
+        Those of `cells` and `plastic/post_trace` are the arrays themselves.  Weights are brought up to date
+        first.  That changes nothing that comes later, to the last bit.
         """
         for q, r in np.ndindex(self.plastic.caught_up.shape):
             catch_up_all(self.plastic, q, r, int(self.plastic.last_noted[q, r]) + 1)
-        found = {f"cells/{name}": value for name, value in self.cells._asdict().items()}
-        found |= {f"spikes/{name}": value for name, value in self.spikes._asdict().items()}
-        found["plastic/weight"] = self.plastic.rows.weight
-        found["plastic/arrived"], found["plastic/post_trace"] = self.plastic.arrived, self.plastic.post_trace
+        found = self._cells()
+        found["spikes/fired"] = unit_order.fired(self.spikes, self.layout)
+        found["spikes/arriving"] = unit_order.arriving(self.spikes, self.layout)
+        found["plastic/weight"] = unit_order.weights(self.plastic)
+        found["plastic/arrived"] = unit_order.arrived(self.plastic)
+        found["plastic/post_trace"] = self.plastic.post_trace
         return found
 
     def set_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go back, or on, to a state as `state` gives it, which has been checked."""
-        for name, value in self.state().items():
+        for name, value in self._cells().items():
             value[...] = arrays[name]
+        unit_order.set_fired(self.spikes, self.layout, arrays["spikes/fired"])
+        unit_order.set_arriving(self.spikes, self.layout, arrays["spikes/arriving"])
+        unit_order.set_weights(self.plastic, arrays["plastic/weight"])
+        unit_order.set_arrived(self.plastic, arrays["plastic/arrived"])
+        self.plastic.post_trace[:] = arrays["plastic/post_trace"]
         self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = 0, -1, 0
+
+    def _cells(self) -> dict[str, np.ndarray]:
+        """The state of the neurons, without what fills up cache lines."""
+        n = self.units.n_neurons
+        return {f"cells/{name}": value[..., :n] for name, value in self.cells._asdict().items()}
 
 
 def lower(
@@ -120,16 +135,17 @@ def lower(
     seed: int,
     images: dict[str, EncodedImages],
     *,
+    threads: int = 1,
     n_ranges: int = 0,
     run: Run = map,
 ) -> Program:
     """Build everything.
 
-    `images` come from `check_and_encode`.  n_ranges = 0 lets the size of the network decide into how many
-    ranges targets are cut; no spike, potential or weight depends on it.
+    `images` come from `check_and_encode`.  Targets are cut into n_ranges ranges, or with 0 into enough for
+    the threads; no spike, potential or weight depends on it.
     """
     dtype = np.dtype(network.precision)
-    units, delays = _number(network, dt_ms, images, n_ranges)
+    units, delays = _number(network, dt_ms, images, threads, n_ranges)
     longest = max((high for _, high in delays.values()), default=0)
     layout = make_layout(units, _block_length(longest), _immediate_levels(network, units, delays))
     return Program(
@@ -151,9 +167,9 @@ def lower(
     )
 
 
-def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -> Estimate:
+def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], threads: int) -> Estimate:
     """How large a network is, without building its synapses."""
-    units, delays = _number(network, dt_ms, images, 0)
+    units, delays = _number(network, dt_ms, images, threads)
     item = np.dtype(network.precision).itemsize
     longest = max((high for _, high in delays.values()), default=0)
     parts: Counter[str] = Counter()
@@ -162,7 +178,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
         entries = units.size[bundle.source] * bundle.n_delays * units.n_ranges
         plastic = network.projections[bundle.projections[0]].plastic
         where = f"projections.{bundle.projections[0]}.delay_ms"
-        parts[where] += entries * (20 if plastic else 4)
+        parts[where] += entries * 4
         for name in bundle.projections:
             p = network.projections[name]
             n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
@@ -170,6 +186,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
             parts[f"projections.{name}"] += round(n * (2 + item))
             if plastic:
                 parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
+                parts[where] += 16 * min(entries, round(n))
     synapse_bytes = sum(parts.values())
     slowest = max(delays, key=lambda name: delays[name][1], default="")
     parts[f"projections.{slowest}.delay_ms" if slowest else "populations"] += (
@@ -188,30 +205,30 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages]) -
         int(total - synapse_bytes),
         int(synapse_bytes),
         max(parts, key=lambda name: parts[name]),
-        units.n_ranges,
+        min(threads, units.n_ranges),
     )
 
 
 def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:
     """The state of all neurons at step 0."""
     n = units.n_neurons
-    potential, theta, current = np.zeros(n), np.zeros(n), np.zeros((units.n_channels, n))
+    cells = Cells(
+        potential=zeros(n, dtype, 0),
+        carry=zeros(n, dtype, 1),
+        current=zeros((units.n_channels, whole_lines(n, dtype)), dtype, 2),
+        theta=zeros(n, dtype, 5),
+        refractory=zeros(n, np.int32, 6),
+    )
     for name, population in network.populations.items():
         at = slice(units.first[name] - units.n_sources, units.first[name] - units.n_sources + population.n)
         where, neuron = f"populations.{name}.neuron", population.neuron
-        potential[at] = start_mv(neuron, population.n, seed, where)
+        cells.potential[at] = start_mv(neuron, population.n, seed, where)
         if isinstance(neuron.synapse, Conductance):
-            current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
+            cells.current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
         if neuron.threshold is not None:
             purpose = f"{where}.threshold.theta_init_mv"
-            theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
-    return Cells(
-        potential.astype(dtype),
-        np.zeros(n, dtype),
-        current.astype(dtype),
-        theta.astype(dtype),
-        np.zeros(n, dtype=np.int32),
-    )
+            cells.theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
+    return cells
 
 
 def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
@@ -221,30 +238,30 @@ def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) ->
     return Spikes(
         np.zeros((slots, units.n_units), dtype=np.int32),
         np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
-        np.zeros(words, dtype=dtype),
+        zeros(words, dtype, 7),
     )
 
 
 def working_memory(dtype: np.dtype) -> tuple[Scratch, Queue]:
     """What one thread works in."""
-    draw = np.zeros(CHUNK // 4 + 2, np.uint64)
+    draw = zeros(CHUNK // 4 + 2, np.uint64, 8)
     scratch = Scratch(
-        drive=np.zeros(CHUNK, dtype),
-        threshold=np.zeros(CHUNK, dtype),
-        spiked=np.zeros(CHUNK, np.uint8),
+        drive=zeros(CHUNK, dtype, 9),
+        threshold=zeros(CHUNK, dtype, 10),
+        spiked=zeros(CHUNK, np.uint8, 11),
         draw=draw,
         draw_16=draw.view(np.uint16),
-        counts=np.zeros(CHUNK, np.uint16),
+        counts=zeros(CHUNK, np.uint16, 12),
     )
     return scratch, Queue(*np.zeros((9, QUEUE), np.int64))
 
 
 def _number(
-    network: Network, dt_ms: float, images: dict[str, EncodedImages], n_ranges: int
+    network: Network, dt_ms: float, images: dict[str, EncodedImages], threads: int, n_ranges: int = 0
 ) -> tuple[Units, dict[str, tuple[int, int]]]:
     delays = {name: delay_range(p, dt_ms, f"projections.{name}") for name, p in network.projections.items()}
     instant = [(p.source, p.target) for name, p in network.projections.items() if delays[name][0] == 0]
-    return number_units(network, source_sizes(network, images), instant, n_ranges), delays
+    return number_units(network, source_sizes(network, images), instant, threads, n_ranges), delays
 
 
 def _immediate_levels(network: Network, units: Units, delays: dict[str, tuple[int, int]]) -> np.ndarray:

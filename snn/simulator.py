@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ from snnsim.fields import Rule
 from snnsim.grid import to_steps
 from snnsim.identity import fingerprint
 from snnsim.interrupts import interrupts_held
-from snnsim.kernels.barrier import ABORT, SYNC_WORDS
+from snnsim.kernels.barrier import ABORT, PATIENCE
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
 from snnsim.network import Network
@@ -40,11 +39,11 @@ from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
 from snnsim.taps import Taps
-from snnsim.workers import Workers
+from snnsim.workers import MAX_THREADS, Workers, threads_or_all
 
 _CALL_S = 0.1  # wall time that one call of the kernel aims at
 _SEED = Rule("integer", low=0, high=2**63 - 1)
-_THREADS = Rule("integer", low=1, high=1024, optional=True)
+_THREADS = Rule("integer", low=1, high=MAX_THREADS, optional=True)
 _RANGES = Rule("integer", low=0, high=2**16)
 _COUNT = Rule("integer", low=0, high=2**53)
 _DT = Rule("number", unit="ms", above=0.0, high=1e6)
@@ -69,7 +68,7 @@ class Simulator:
     threads     threads to use; None for one a core.  No result depends on it
     record_to   folder for spikes.h5 and state.h5; None keeps recordings in memory
     data_dir    where data sets lie that are not bundled
-    n_ranges    pieces that targets are cut into, 0 to choose; no spike, potential or weight depends on it
+    n_ranges    pieces that targets are cut into, 0 for those the threads need.  No result depends on it
 
     Raises ConfigError for what cannot be simulated and FileError for data sets that cannot be read.
     """
@@ -93,11 +92,17 @@ class Simulator:
         threads = check(threads, _THREADS, "threads")
         n_ranges = check(n_ranges, _RANGES, "n_ranges")
         images = check_and_encode(network, self.dt_ms, self.seed, data_dir)
-        check_memory(estimate(network, self.dt_ms, images))
-        wanted = threads if threads is not None else os.cpu_count() or 1
+        wanted = threads_or_all(threads)
+        check_memory(estimate(network, self.dt_ms, images, wanted))
         self._workers = Workers(wanted)
         self.program: Program = lower(
-            network, self.dt_ms, self.seed, images, n_ranges=n_ranges, run=self._workers.map
+            network,
+            self.dt_ms,
+            self.seed,
+            images,
+            threads=wanted,
+            n_ranges=n_ranges,
+            run=self._workers.map,
         )
         self.threads = min(wanted, self.program.units.n_ranges)
         self.step = 0
@@ -106,7 +111,7 @@ class Simulator:
         self._steps_a_call = 16
         dtype = np.dtype(network.precision)
         self._memory = [working_memory(dtype) for _ in range(self.threads)]
-        self._sync = np.zeros(SYNC_WORDS, dtype=np.int64)
+        self._sync = np.zeros(PATIENCE + 16 * self.threads, dtype=np.int64)
         self._tables: dict[str, SynapseTable] = {}
         self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
         self._weight_probes = {n: p for n, p in network.probes.items() if p.variable == "weight"}
@@ -208,7 +213,7 @@ class Simulator:
 
     def _advance(self, begin: int, end: int, learning: bool) -> int:
         self._taps.recorder.n_spikes[0] = 0
-        self._sync[:] = 0
+        self._sync[:PATIENCE] = 0
         others = []
         try:
             for tid in range(1, self.threads):
@@ -310,7 +315,7 @@ class Simulator:
         return table.source, table.target, table.weight()
 
     def state_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that changes while the network runs; the arrays themselves."""
+        """Everything that changes while the network runs, in the order of units and synapses."""
         return self.program.state()
 
     def digest(self) -> str:
@@ -371,7 +376,6 @@ class Simulator:
             "network": fingerprint(self.network, self.program.images),
             "dt_ms": self.dt_ms,
             "seed": self.seed,
-            "n_ranges": self.program.units.n_ranges,
             "version": __version__,
         }
 

@@ -35,7 +35,7 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
     _check_between("cells/refractory", arrays["cells/refractory"], 0, 2**31 - 1)
     _check_conductances(program, arrays["cells/current"])
     _check_between("plastic/arrived", arrays["plastic/arrived"][:, STEP], -1, step)
-    _check_spikes(program, arrays["spikes/n_fired"], arrays["spikes/ids"])
+    _check_fired(program.units.n_units, arrays["spikes/fired"])
 
 
 def _check_between(name: str, value: np.ndarray, low: int, high: int) -> None:
@@ -62,17 +62,9 @@ def _check_conductances(program: Program, current: np.ndarray) -> None:
             )
 
 
-def _check_spikes(program: Program, n_fired: np.ndarray, ids: np.ndarray) -> None:
-    """Spikes in flight: each list holds some of its own units, in ascending order."""
-    first = program.layout.list_first
-    if (n_fired < 0).any() or (n_fired > np.diff(first)).any():
-        raise FileError("impossible numbers of spikes", where="spikes/n_fired", expected="at most one a unit")
-    for slot, part in np.argwhere(n_fired > 0):
-        low, high = int(first[part]), int(first[part + 1])
-        units = ids[slot, low : low + int(n_fired[slot, part])].astype(np.int64)
-        if units[0] < low or units[-1] >= high or (np.diff(units) <= 0).any():
-            raise FileError(
-                "impossible spikes in flight",
-                where="spikes/ids",
-                expected=f"ascending units from {low} to {high - 1}",
-            )
+def _check_fired(n_units: int, bits: np.ndarray) -> None:
+    """Spikes in flight: no bit is set behind the last unit."""
+    if n_units % 8 and (bits[:, -1] >> n_units % 8).any():
+        raise FileError(
+            "impossible spikes in flight", where="spikes/fired", expected=f"units from 0 to {n_units - 1}"
+        )

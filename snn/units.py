@@ -1,6 +1,7 @@
 """Numbering of everything that spikes: populations in levels, levels cut into ranges.
 
-See kernels/layout.py for the terms.  The numbers depend on the network alone, never on the threads.
+See kernels/layout.py for the terms.  The numbers depend on the network alone; only how many ranges there
+are follows the threads.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from snnsim.kernels.layout import Layout
 from snnsim.network import Network
 
 _SLOTS = 2**16  # of a range: they are stored in 16 bits
-_RANGES = 4  # enough for a few threads; each range costs one look-up a spike
-_RANGE_LEAST = 4096  # neurons below which a range is not worth its barrier
+_RANGE_LEAST = 4096  # neurons below which a range is not worth its barrier and its look-up of each spike
 _SOURCES_LEAST = 2**17  # the same for sources; they count for two ranges at most, each looks up all spikes
 
 
@@ -63,11 +63,16 @@ class Units:
 
 
 def number_units(
-    network: Network, source_sizes: dict[str, int], zero_delay: list[tuple[str, str]], n_ranges: int
+    network: Network,
+    source_sizes: dict[str, int],
+    zero_delay: list[tuple[str, str]],
+    threads: int,
+    n_ranges: int = 0,
 ) -> Units:
     """Number all units.  `zero_delay` lists (source, target) of projections with delay 0.
 
-    n_ranges = 0 chooses by the size of the network.  Raises ConfigError where zero delays form a cycle.
+    n_ranges = 0 makes one for each thread, or as many more for each as its neurons need; fewer, for fewer
+    threads, where the network is small.  Raises ConfigError where zero delays form a cycle.
     """
     levels = _levels(network, zero_delay)
     names = [*network.sources(), *sorted(network.populations, key=lambda name: levels[name])]
@@ -84,10 +89,11 @@ def number_units(
     n_channels = max(p.neuron.synapse.n_currents for p in network.populations.values())
     most = _SLOTS // n_channels  # neurons of a range
     if n_ranges == 0:
-        by_size = min(_RANGES, (total - n_sources) // _RANGE_LEAST + min(2, n_sources // _SOURCES_LEAST))
-        n_ranges = max(1, by_size, -(-(total - n_sources) // most))
+        worth = (total - n_sources) // _RANGE_LEAST + min(2, n_sources // _SOURCES_LEAST)
+        used = max(1, min(threads, worth))
+        n_ranges = used
         while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > most:
-            n_ranges += 1
+            n_ranges += used
     cuts = _cuts(size, level, first, n_levels, n_ranges)
     if _largest_range(cuts) > most:
         raise ConfigError(

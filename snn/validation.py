@@ -22,6 +22,7 @@ from snnsim.results import blocks, check_task, read_result
 from snnsim.runs import RunDirectory
 from snnsim.tablefile import open_recording
 from snnsim.weightfile import read_weights
+from snnsim.workers import threads_or_all
 
 MAX_STATE_FRAMES = 1000
 """Of each probe of a state file so many frames are looked at."""
@@ -54,7 +55,7 @@ def config_facts(config: Config, data_dir: Path | str | None = None, *, fit: boo
     """Check all that can be checked without building the network, with `fit` its memory too; its sizes."""
     with config.origin.located():
         images = check_and_encode(config.network, config.run.dt_ms, config.run.seed, data_dir)
-        sizes = estimate(config.network, config.run.dt_ms, images)
+        sizes = estimate(config.network, config.run.dt_ms, images, threads_or_all(config.run.threads))
         if config.task is not None:
             check_task(config.network, config.task)
         if fit:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def pieces_of(network: Network, units: Units, projection: Projection) -> wire.Pi
 
 
 def plan_of(
-    network: Network, units: Units, name: str, matrix: wire.Matrix, dt_ms: float, seed: int
+    network: Network, units: Units, matrix: wire.Matrix, dt_ms: float, seed: int, name: str
 ) -> wire.Plan | wire.Pairs:
     """What the generators need to know of a projection."""
     projection = network.projections[name]
@@ -162,24 +163,29 @@ def synapses_an_entry(
     """int64[n_ranges, n_entries]: how many synapses a projection has in each entry of its bundle."""
     n_rows = units.size[bundle.source]
     matrix = wire.new_matrix(units.n_ranges, n_rows, bundle.delay_low, bundle.n_delays, np.float64)
-    plan = plan_of(network, units, name, matrix, dt_ms, seed)
+    plan = plan_of(network, units, matrix, dt_ms, seed, name)
     wire.count_projection(matrix, pieces_of(network, units, network.projections[name]), plan)
     return matrix.start[:, 1:].astype(np.int64)
 
 
 def counted(
-    matrix: wire.Matrix, jobs: list[tuple[wire.Pieces, wire.Plan | wire.Pairs]], where: str, run: wire.Run
-) -> wire.Matrix:
-    """First pass over the projections of a matrix: now it is known where each synapse will stand."""
-    for pieces, plan in jobs:
-        wire.count_projection(matrix, pieces, plan, run)
-    wire.prefix(matrix)
-    most = int(np.diff(matrix.base).max(initial=0))
-    if most >= 2**32:
-        raise ConfigError(
-            "too many synapses for one range", where=where, got=most, expected="fewer than 2**32"
-        )
-    return matrix
+    parts: list[tuple[wire.Matrix, list[wire.Described]]], projections: list[str], run: wire.Run
+) -> None:
+    """First pass over some matrices: now it is known where each synapse will stand.
+
+    projections  one of each matrix, for the error
+    """
+    wire.connect(False, parts, run)
+    for (matrix, _), name in zip(parts, projections, strict=True):
+        wire.prefix(matrix)
+        most = int(np.diff(matrix.base).max(initial=0))
+        if most >= 2**32:
+            raise ConfigError(
+                "too many synapses for one range",
+                where=f"projections.{name}",
+                got=most,
+                expected="fewer than 2**32",
+            )
 
 
 def synapse_type(precision: np.dtype) -> np.dtype:
@@ -204,7 +210,7 @@ def build_rows(
     table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
     start = np.zeros(int(table[-1]), dtype=np.uint32)
     none = np.zeros(2, synapse_type(dtype))  # of the same kind as what is filled: kernels compile once
-    matrices, plans, pieces = [], [], []
+    parts: list[tuple[wire.Matrix, list[wire.Described]]] = []
     for k, bundle in enumerate(bundles):
         matrix = wire.Matrix(
             start[table[k] : table[k + 1]].reshape(n_r, entries[k]),
@@ -216,19 +222,19 @@ def build_rows(
             layout.slot_bits,
             layout.group,
         )
-        plans.append([plan_of(network, units, name, matrix, dt_ms, seed) for name in bundle.projections])
-        pieces.append([pieces_of(network, units, network.projections[name]) for name in bundle.projections])
-        jobs = list(zip(pieces[k], plans[k], strict=True))
-        matrices.append(counted(matrix, jobs, f"projections.{bundle.projections[0]}", run))
+        pieces = [pieces_of(network, units, network.projections[name]) for name in bundle.projections]
+        plans = run(partial(plan_of, network, units, matrix, dt_ms, seed), bundle.projections)
+        parts.append((matrix, list(zip(pieces, plans, strict=True))))
+    counted(parts, [bundle.projections[0] for bundle in bundles], run)
+    matrices = [matrix for matrix, _ in parts]
     first = np.concatenate([[0], np.cumsum([int(m.base[-1]) for m in matrices], dtype=np.int64)]).astype(
         np.int64
     )
     synapse = np.empty(int(first[-1]), dtype=synapse_type(dtype))
-    for k, matrix in enumerate(matrices):
+    for k, (matrix, described) in enumerate(parts):
         records = synapse[int(first[k]) : int(first[k + 1])]
-        whole = matrix._replace(target=records["place"], weight=records["weight"])
-        for plan, piece in zip(plans[k], pieces[k], strict=True):
-            wire.fill_projection(whole, piece, plan, run)
+        parts[k] = matrix._replace(target=records["place"], weight=records["weight"]), described
+    wire.connect(True, parts, run)
     reach_base = np.concatenate([[0], np.cumsum(n_rows, dtype=np.int64)]).astype(np.int64)
     reach = np.zeros(int(reach_base[-1]), dtype=np.int32)
     for k, matrix in enumerate(matrices):

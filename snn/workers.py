@@ -10,6 +10,7 @@ from typing import Any
 
 from snnsim.errors import ConfigError
 
+MAX_THREADS = 1024
 _START_S = 60.0
 
 
@@ -56,3 +57,11 @@ class Workers:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+
+
+def threads_or_all(wanted: int | None) -> int:
+    """The number of threads asked for; without, one for each core that this process may use."""
+    if wanted is not None:
+        return wanted
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MAX_THREADS)

@@ -86,7 +86,7 @@ def update(
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
-            carry[k] = 0
+            potential[k], carry[k] = potential[k] + 0, 0  # -0.0 becomes 0.0
             continue
         refractory[k] = 0
         before = potential[k]
@@ -342,6 +342,16 @@ def arrivals(
             arrive_waiting(buffer, plastic, q, r, len(part), t, at, learning)
 
 
+def locate_rows(plastic: Plastic, q: int, r: int, waiting: int) -> int:
+    """One after the other; what has no synapse is overwritten by the next."""
+    n = 0
+    for entry in plastic.waiting[r, :waiting].tolist():
+        row = _plastic_entry(plastic, q, r, entry)
+        plastic.located[r, :, n] = _place(plastic, q, r, entry), row.start, row.stop
+        n += row.start < row.stop
+    return n
+
+
 def arrive_waiting(
     buffer: Array, plastic: Plastic, q: int, r: int, waiting: int, t: int, at: int, learning: bool
 ) -> None:
@@ -349,6 +359,7 @@ def arrive_waiting(
     targets = _targets(plastic, q, r)
     slot = at + int(plastic.piece_slot[q, r])
     arrived = buffer[slot : slot + len(targets)]
+    locate_rows(plastic, q, r, waiting)
     for entry in plastic.waiting[r, :waiting].tolist():
         row = _plastic_entry(plastic, q, r, entry)
         weight, target = plastic.rows.weight[row], plastic.rows.target[row]
@@ -373,13 +384,21 @@ def _targets(plastic: Plastic, q: int, r: int) -> Array:
 
 def _plastic_entry(plastic: Plastic, q: int, r: int, entry: int) -> slice:
     """Synapses of one source with one delay."""
-    ends = (_arrived(plastic, q, r, e) for e in (entry, entry + 1))
+    ends = (_place(plastic, q, r, e) for e in (entry, entry + 1))
     return slice(*(int(plastic.rows.base[q, r]) + int(plastic.rows.start[k]) for k in ends))
 
 
-def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
-    """Place of an entry in start and arrived."""
+def _place(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    """Place of an entry in start."""
     return int(plastic.rows.table[q]) + entry * plastic.piece_n.shape[1] + r
+
+
+def _arrived(plastic: Plastic, q: int, r: int, entry: int) -> int:
+    return memory_of(plastic, q, _place(plastic, q, r, entry), _plastic_entry(plastic, q, r, entry).start)
+
+
+def memory_of(plastic: Plastic, q: int, place: int, low: int) -> int:
+    return int(plastic.arrived_base[q]) + (low if plastic.own[q] else place)
 
 
 def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
@@ -403,9 +422,12 @@ def depress(
 
 
 def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
-    row, e = _plastic_entry(plastic, q, r, entry), _arrived(plastic, q, r, entry)
+    row = _plastic_entry(plastic, q, r, entry)
+    if row.start == row.stop:
+        return
+    e = _arrived(plastic, q, r, entry)
     step, last = int(plastic.arrived[e, pl.STEP]), int(plastic.last_noted[q, r])
-    if row.start == row.stop or step < 0 or last < max(step, int(plastic.caught_up[q, r])):
+    if step < 0 or last < max(step, int(plastic.caught_up[q, r])):
         return
     targets = _targets(plastic, q, r)
     ends = int(targets[0]), int(targets[-1]) + 1

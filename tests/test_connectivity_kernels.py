@@ -507,15 +507,13 @@ def test_both_passes_are_one_compiled_code(precision: str, monkeypatch: pytest.M
     """What has not been allocated yet has the type of what will be."""
     seen: list[Any] = []
 
-    def spied(original: Any) -> Any:
-        def called(matrix: kernel.Matrix, *others: Any) -> None:
-            seen.append(numba.typeof(matrix))
-            original(matrix, *others)
+    original = kernel.connect
 
-        return called
+    def spied(fill: bool, parts: Any, run: Any) -> None:
+        seen.extend(numba.typeof(matrix) for matrix, _ in parts)
+        original(fill, parts, run)
 
-    for name in ("count_projection", "fill_projection"):
-        monkeypatch.setattr(kernel, name, spied(getattr(kernel, name)))
+    monkeypatch.setattr(kernel, "connect", spied)
     network = Network(
         populations={"a": Population(n=20, neuron=IF(v_th_mv=1.0, v_reset_mv=0.0))},
         projections={"p": Projection(source="a", target="a", rule=AllToAll(), weight_mv=1.0, delay_ms=0.4)},

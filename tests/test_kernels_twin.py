@@ -382,6 +382,10 @@ def check_projection(sim: Simulator, q: int, r: int, t: int, rng: np.random.Gene
     entries = int(rows.n_rows[q] * (rows.delay_high[q] - rows.delay_low[q] + 1))
     plastic.waiting[r, :5] = rng.integers(0, entries, 5)
     slot = int(layout.buffer_base[r]) + (t % layout.block << layout.slot_bits)
+    assert_twins("locate_rows", plastic, q, r, 5)
+    if entries:
+        place = int(rows.table[q] + entries // 2 * layout.n_ranges) + r
+        assert_twins("memory_of", plastic, q, place, int(rows.base[q, r] + rows.start[place]))
     for learning in (True, False):
         assert_twins("arrive_waiting", p.spikes.buffer, plastic, q, r, 5, t, slot, learning)
     if n > 0:
@@ -565,4 +569,6 @@ def check_traces(sim: Simulator, name: str, pre: list[float], post: list[float])
     for s in range(len(pre)):
         r = next(r for r in range(units.n_ranges) if table.target[s] < units.piece(target, r)[1])
         entry = int(table.source[s]) * n_delays + int(table.delay[s] - rows.delay_low[q])
-        assert plastic.arrived[rows.table[q] + entry * units.n_ranges + r, plasticity.TRACE] == pre[s]
+        place = int(rows.table[q]) + entry * units.n_ranges + r
+        e = oracle.memory_of(plastic, q, place, int(rows.base[q, r] + rows.start[place]))
+        assert plastic.arrived[e, plasticity.TRACE] == pre[s]
