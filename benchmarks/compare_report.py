@@ -31,7 +31,10 @@ Row = dict[str, Any]
 
 
 def summary(runs: list[Row]) -> list[Row]:
-    """One row for each network, contestant and number of threads: medians over the rounds, means of rates."""
+    """One row for each network, contestant and number of threads: medians over the rounds, of rates too.
+
+    The activity of COBA dies out in some drawings of its network; a mean would mix that with the others.
+    """
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for run in runs:
         key = (*(run[name] for name in CONDITIONS), run["threads"], run["contestant"])
@@ -65,7 +68,7 @@ def _row(runs: list[Row]) -> Row:
         values = [result[name] for result in results if result.get(name) is not None]
         row[name] = statistics.median(values) if values else None
     row["rates_hz"] = {
-        name: statistics.fmean(result["rates_hz"][name] for result in results) for name in first["rates_hz"]
+        name: statistics.median(result["rates_hz"][name] for result in results) for name in first["rates_hz"]
     }
     return row
 

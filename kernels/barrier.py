@@ -2,8 +2,8 @@
 
 Waiting threads spin for longer than a step usually takes and then sleep between looks.  A thread that only
 gave its core away would use up its share of a busy machine with waiting, and then not be given the core
-when it has work to do.  One that had to sleep spins for a shorter time the next time: whom it waits for is
-kept away by other programs, and that lasts.  The memory order is sequentially consistent: what one
+when it has work to do.  One that had to sleep for long spins for a shorter time the next time: whom it waits
+for is kept away by other programs, and that lasts.  The memory order is sequentially consistent: what one
 thread wrote before the barrier, every thread reads after it.
 """
 
@@ -21,6 +21,7 @@ ABORT = 24  # set when a thread will never come
 PATIENCE = 32  # of thread tid at PATIENCE + 16 tid: how often its spinning time is halved
 _SPINS = 150_000  # about 0.3 ms
 _HALVED_MOST = 6
+_LONG = 4  # sleeps, 0.1 ms each as systems round them up: longer than any difference in work
 _SLEEP = 1 if sys.platform == "win32" else 30  # ms, or us
 
 _sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))
@@ -65,10 +66,11 @@ def wait_for_all(sync, tid, n_threads):
         _atomic_add(sync, ARRIVED, np.int64(-n_threads))
         _atomic_add(sync, GENERATION, np.int64(1))
         return
-    spins, halved = 0, sync[PATIENCE + 16 * tid]
+    spins, sleeps, halved = 0, 0, sync[PATIENCE + 16 * tid]
     most = _SPINS >> halved
     while _atomic_load(sync, GENERATION) == generation and _atomic_load(sync, ABORT) == 0:
         spins += 1
         if spins > most:
             _sleep(np.uint32(_SLEEP))
-    sync[PATIENCE + 16 * tid] = min(halved + 2, _HALVED_MOST) if spins > most else max(halved - 1, 0)
+            sleeps += 1
+    sync[PATIENCE + 16 * tid] = min(halved + 2, _HALVED_MOST) if sleeps >= _LONG else max(halved - 1, 0)

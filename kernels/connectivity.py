@@ -22,8 +22,6 @@ result depends neither on how targets are cut into ranges nor on how the work is
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
-from itertools import chain, groupby, pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -230,8 +228,9 @@ def connect(fill: bool, parts: Sequence[tuple[Matrix, Sequence[Described]]], run
     Jobs that run at the same time belong to different matrices, or to different rows or ranges of one.
     """
     phases = [_phases(matrix, described) for matrix, described in parts]
-    for together in zip_longest(*phases, fillvalue=[]):
-        for _ in run(lambda job: job(fill), chain.from_iterable(together)):
+    for k in range(max((len(jobs) for jobs in phases), default=0)):
+        together = [job for jobs in phases for job in jobs[k : k + 1]]
+        for _ in run(lambda job: job(fill), [one for jobs in together for one in jobs]):
             pass  # `map` is lazy: a job runs when its result is asked for
 
 
@@ -250,13 +249,16 @@ def allocate(matrix: Matrix) -> Matrix:
 
 def _phases(matrix: Matrix, described: Sequence[Described]) -> list[list[Callable[[bool], None]]]:
     """Jobs that may run at the same time, for each run of projections that are generated alike."""
-    found = []
-    for kind, alike in groupby(described, lambda one: _kind(one[1])):
-        found.append(_jobs(kind, matrix, list(alike)))
-    return found
+    found: list[tuple[Any, list[Described]]] = []
+    for one in described:
+        kernel = _kernel(one[1])
+        if not found or found[-1][0] is not kernel:
+            found.append((kernel, []))
+        found[-1][1].append(one)
+    return [_jobs(kernel, matrix, alike) for kernel, alike in found]
 
 
-def _kind(plan: Plan | Pairs) -> Any:
+def _kernel(plan: Plan | Pairs) -> Any:
     if isinstance(plan, Pairs):
         return connect_pairs
     return connect_by_target if plan.rule == FIXED_IN_DEGREE else connect_by_source
@@ -269,11 +271,13 @@ def _jobs(kernel: Any, matrix: Matrix, alike: list[Described]) -> list[Callable[
         places = [(r,) for r in range(matrix.start.shape[0])]
     elif kernel is connect_by_source:
         n_rows = (matrix.start.shape[1] - 1) // matrix.n_delays
-        cuts = [n_rows * j // _JOBS for j in range(_JOBS + 1)]
-        places = list(pairwise(cuts))
+        places = [(n_rows * j // _JOBS, n_rows * (j + 1) // _JOBS) for j in range(_JOBS)]
 
-    def job(fill: bool, place: tuple[int, ...]) -> None:
-        for pieces, plan in alike:
-            kernel(fill, matrix, pieces, plan, *place)
+    def job(place: tuple[int, ...]) -> Callable[[bool], None]:
+        def run(fill: bool) -> None:
+            for pieces, plan in alike:
+                kernel(fill, matrix, pieces, plan, *place)
 
-    return [partial(job, place=place) for place in places]
+        return run
+
+    return [job(place) for place in places]

@@ -234,10 +234,10 @@ def update_cells(
     potential, refractory, spiked = cells.potential[a:b], cells.refractory[a:b], spiked[:n]
     exc, arrived = cells.current[0, a:b], buffer[slots : slots + n]
     if parameters.conductance[p] != 0:
-        n_fired = np.int64(update_conductance(
+        n_fired = update_conductance(
             potential, refractory, exc, cells.current[1, a:b], arrived, buffer[second : second + n], spiked,
             p_leak, gain, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold,
-        ))  # fmt: skip
+        )  # fmt: skip
     elif parameters.channels[p] == 1:
         n_fired = update(
             potential, cells.carry[a:b], refractory, exc, None, arrived, None, spiked,

@@ -20,8 +20,10 @@ from snnsim.kernels.sampling import draw_delays, draw_values
 
 ALL_TO_ALL, ONE_TO_ONE, PAIRWISE_BERNOULLI, FIXED_OUT_DEGREE, FIXED_IN_DEGREE, FIXED_TOTAL_NUMBER = range(6)
 
-_STRUCTURE, _WEIGHT, _DELAY = 0, 1, 2  # sub-streams of a projection's key
+# Sub-streams of a projection's key.  Python's own integers would compile their functions for each value.
+_STRUCTURE, _WEIGHT, _DELAY = np.int64(0), np.int64(1), np.int64(2)
 DEGREE_STREAM = 3
+_FIRST = np.int64(0)
 _AHEAD = 16  # synapses between fetching and writing
 _CHUNK = 4096  # given connections that are placed at a time
 _DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # its 64 windows of 6 bits all differ: finds the place of a bit
@@ -101,7 +103,7 @@ def _bernoulli_targets(key, n, p, out):
     The gaps between chosen targets are geometric: floor(log(1 - u) / log(1 - p)).  Returns their number.
     """
     scale = 1.0 / math.log1p(-p)
-    count = 0
+    count = _FIRST
     t = 0
     while True:
         gap = math.log(1.0 - uniform01(key, count)) * scale
@@ -150,13 +152,13 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
                 targets[t] = t
         draw_delays(entries, count, _row_key(plan.key, _DELAY, row), edges, guide)
         if fill:
-            draw_values(values, count, _row_key(plan.key, _WEIGHT, row), 0, law)
+            draw_values(values, count, _row_key(plan.key, _WEIGHT, row), _FIRST, law)
         for i in range(count):
             late[i] = ((d_lo + entries[i]) & (group - 1)) << slot_bits
             entries[i] += row * n_delays
             if skips and targets[i] >= row:
                 targets[i] += 1  # the row's own index is not among the choices
-        begin = 0
+        begin = _FIRST
         for r in range(hi.shape[0]):
             end = begin
             while end < count and targets[end] < hi[r]:
@@ -193,7 +195,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
         k = degree[t]
         draw_delays(entries, k, _row_key(plan.key, _DELAY, t), edges, guide)
         if fill:
-            draw_values(values, k, _row_key(plan.key, _WEIGHT, t), 0, law)
+            draw_values(values, k, _row_key(plan.key, _WEIGHT, t), _FIRST, law)
             for i in range(k):
                 slots[i] = (((d_lo + entries[i]) & (group - 1)) << slot_bits) + slot0[r] + t - lo[r]
         for i in range(k):
@@ -207,7 +209,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
             if skips and source >= t:
                 source += 1  # t itself is not among the choices
             entries[i] += source * n_delays
-        _place(fill, start[r], target, weight, base[r], entries, slots, values, 0, k)
+        _place(fill, start[r], target, weight, base[r], entries, slots, values, _FIRST, k)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -233,7 +235,7 @@ def connect_pairs(fill, matrix, pieces, pairs):
                 values[count] = weight_of[0 if one_weight else i]
                 count += 1
                 done += 1
-            _place(fill, start[r], target, weight, base[r], entries, slots, values, 0, count)
+            _place(fill, start[r], target, weight, base[r], entries, slots, values, _FIRST, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -8,7 +8,7 @@ from snnsim.kernels.random import subkey, uniform01
 RATE, LATENCY, DELTA, EVENTS, RARE = 0, 1, 2, 3, 4
 GAPS = 1024  # sources of one block: a gap between two that fire is looked up within it
 _TIE = np.uint16(256)
-_FINE = 1 << 62  # sub-stream of the lower bits of Poisson draws
+_FINE = np.int64(1 << 62)  # sub-stream of the lower bits of Poisson draws
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)

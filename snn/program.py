@@ -44,6 +44,7 @@ from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_static, bundles_of, delay_range
 
+_PLASTIC_COST = 0.005  # a plastic synapse onto a neuron, in neurons: about 5 ns to 1 us at 10 Hz
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 
 
@@ -283,7 +284,20 @@ def _number(
 ) -> tuple[Units, dict[str, tuple[int, int]]]:
     delays = {name: delay_range(p, dt_ms, f"projections.{name}") for name, p in network.projections.items()}
     instant = [(p.source, p.target) for name, p in network.projections.items() if delays[name][0] == 0]
-    return number_units(network, source_sizes(network, images), instant, threads, n_ranges), delays
+    sizes = source_sizes(network, images)
+    return number_units(network, sizes, instant, threads, n_ranges, _cost(network, sizes)), delays
+
+
+def _cost(network: Network, source_sizes: dict[str, int]) -> dict[str, float]:
+    """What a neuron of each population costs, in neurons without plastic synapses."""
+    found = dict.fromkeys(network.populations, 1.0)
+    for p in network.projections.values():
+        if p.plastic:
+            n = network.populations[p.target].n
+            n_source = source_sizes.get(p.source) or network.populations[p.source].n
+            k = expected_synapses(p.rule, n_source, n, p.source == p.target) / n
+            found[p.target] += _PLASTIC_COST * k
+    return found
 
 
 def _immediate_levels(network: Network, units: Units, delays: dict[str, tuple[int, int]]) -> np.ndarray:

@@ -6,6 +6,7 @@ are follows the threads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,9 +69,11 @@ def number_units(
     zero_delay: list[tuple[str, str]],
     threads: int,
     n_ranges: int = 0,
+    cost: Mapping[str, float] | None = None,
 ) -> Units:
     """Number all units.  `zero_delay` lists (source, target) of projections with delay 0.
 
+    cost is that of a neuron of each population, 1 where it is not given: ranges take equal shares of it.
     n_ranges = 0 makes one for each thread, or as many more for each as its neurons need; fewer, for fewer
     threads, where the network is small.  Raises ConfigError where zero delays form a cycle.
     """
@@ -92,9 +95,9 @@ def number_units(
         worth = (total - n_sources) // _RANGE_LEAST + min(2, n_sources // _SOURCES_LEAST)
         used = max(1, min(threads, worth))
         n_ranges = used
-        while _largest_range(_cuts(size, level, first, n_levels, n_ranges)) > most:
+        while _largest_range(_cuts(size, level, n_levels, n_ranges, cost or {})) > most:
             n_ranges += used
-    cuts = _cuts(size, level, first, n_levels, n_ranges)
+    cuts = _cuts(size, level, n_levels, n_ranges, cost or {})
     if _largest_range(cuts) > most:
         raise ConfigError(
             "too few ranges for so many neurons",
@@ -106,15 +109,18 @@ def number_units(
 
 
 def _cuts(
-    size: dict[str, int], level: dict[str, int], first: dict[str, int], n_levels: int, n_ranges: int
+    size: dict[str, int], level: dict[str, int], n_levels: int, n_ranges: int, cost: Mapping[str, float]
 ) -> np.ndarray:
     """int64[n_levels, n_ranges + 1]: where each list begins, and where the level ends."""
     cuts = np.zeros((n_levels, n_ranges + 1), dtype=np.int64)
+    low = 0
     for k in range(n_levels):
         members = [name for name in size if level[name] == k]
-        low = min((first[name] for name in members), default=0)
-        n = sum(size[name] for name in members)
-        cuts[k] = low + np.arange(n_ranges + 1) * n // n_ranges
+        units = low + np.cumsum([0, *(size[name] for name in members)])
+        costs = np.cumsum([0.0, *(size[name] * cost.get(name, 1.0) for name in members)])
+        shares = np.arange(1, n_ranges) * costs[-1] / n_ranges
+        cuts[k] = [low, *np.interp(shares, costs, units).astype(np.int64), units[-1]]
+        low = int(units[-1])
     return cuts
 
 
