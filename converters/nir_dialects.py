@@ -21,8 +21,8 @@ and differ in the decays d and a, the gains g and h, the reset, and in which ste
     spinnaker2   1 - dt/tau         r (1 - d)        1     w_in (1 - a) to 0                 same step
     sinabs       exp(-dt/tau)       1                1     1            subtract th          same step
     rockpool     exp(-dt/tau)       1                1     1            subtract th          same step
-    spyx         1 - dt/tau         1 - d            1     1 - a        subtract th, late    seen one step later
-    lava         1 - dt/tau         r (1 - d)        1     w_in (1 - a) to 0                 one step a connection
+    spyx         1 - dt/tau         1 - d            1     1 - a        subtract th, late    a step later
+    lava         1 - dt/tau         r (1 - d)        1     w_in (1 - a) to 0                 a step a link
     loihi        1 - k/4096, k = floor(4095 dt/tau); else as lava
 
 So a spike of weight W moves v by r (1 - d) W at the end of its step where g = r (1 - d): it is a current W
@@ -39,13 +39,14 @@ Sources: NIR paper (Pedersen et al. 2024) data 01_lif; import functions of the t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from snnsim.converters.nir_file import NirNode
 from snnsim.converters.nir_graph import Faults
 from snnsim.errors import ConfigError, nearest
-from snnsim.models import IF, LIF, Delta, Exponential, Neuron
+from snnsim.models import IF, LIF, Exponential, Neuron
 from snnsim.propagators import phi
 
 NEVER_MV = 1e30
@@ -222,7 +223,7 @@ class _Maker:
         )
         return Cell(neuron, jump)
 
-    def _firing(self, decay: np.ndarray, subtracted: np.ndarray | None) -> dict[str, object]:
+    def _firing(self, decay: np.ndarray, subtracted: np.ndarray | None) -> dict[str, Any]:
         """Threshold and reset; `subtracted` is what feedback takes away."""
         if self.feedback is None and "v_threshold" not in self.node.values:
             return {"v_th_mv": NEVER_MV, "v_reset_mv": 0.0}
@@ -241,7 +242,8 @@ class _Maker:
         else:
             after, kind = (given if reset == "v_reset" else np.zeros(self.n)), "value"
         if np.any(after >= v_th) or np.any(np.abs(threshold) >= NEVER_MV):
-            self._fault(f"a threshold of {threshold[np.argmax(after - v_th)]:g} and its reset: fires for ever")
+            worst = threshold[np.argmax(after - v_th)]
+            self._fault(f"a threshold of {worst:g}, and a reset that is not below: fires for ever")
             return {"v_th_mv": 1.0, "v_reset_mv": 0.0}
         return {"v_th_mv": shared(v_th), "v_reset_mv": shared(after), "reset": kind}
 

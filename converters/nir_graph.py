@@ -92,11 +92,12 @@ def _unfold(
             found = [n.path for n in item.nodes.values() if isinstance(n, NirNode) and n.kind == kind]
             ports[name, kind] = found[0] if found else ""
             if len(found) > 1:
-                faults.add(item.path, f"a nested graph with {len(found)} nodes of type {kind}: edges cannot tell")
+                faults.add(item.path, f"a nested graph with {len(found)} nodes of type {kind}")
     for a, b in graph.edges:
         ends = [ports.get((a, "Output")), ports.get((b, "Input"))]
         if "" in ends:
-            faults.add(f"{graph.path}/{a if ends[0] == '' else b}".strip("/"), "a nested graph without that port")
+            nested = f"{graph.path}/{a if ends[0] == '' else b}".strip("/")
+            faults.add(nested, "a nested graph with an edge, but no node for it to go on")
             continue
         edges.append((ends[0] or graph.nodes[a].path, ends[1] or graph.nodes[b].path))
 
@@ -110,8 +111,9 @@ def fuse_thresholds(flat: FlatGraph, faults: Faults) -> None:
             s for s in flat.after[path]
             if flat.nodes[s].kind == "Scale" and flat.before[s] == [path] and flat.after[s] == [core]
         ]  # fmt: skip
-        if not core or flat.nodes[core].kind not in INTEGRATORS or flat.after[core] != [path] or len(scales) != 1:
-            faults.add(path, "a Threshold that is not I, LI or CubaLI -> Threshold -> Scale -> back has no reset")
+        ready = bool(core) and flat.nodes[core].kind in INTEGRATORS and flat.after[core] == [path]
+        if not ready or len(scales) != 1:
+            faults.add(path, "a Threshold outside of I or LI -> Threshold -> Scale -> back: nothing resets")
             continue
         flat.feedback[core] = (flat.nodes[path].values["threshold"], -flat.nodes[scales[0]].values["scale"])
         flat.before[core].remove(scales[0])
@@ -126,15 +128,16 @@ def shapes(flat: FlatGraph) -> tuple[dict[str, Shape], dict[str, Operator]]:
     """The shape of what each node emits, and the operators of those without memory.
 
     Parameters of neurons say their shape; single values take that of what arrives.  Raises FileError where
-    two signals that meet, or a signal and a node, differ in size, and ConversionError for what no input reaches.
+    two signals that meet, or a signal and a node, differ in size, ConversionError for what nothing reaches.
     """
     found: dict[str, Shape] = {}
     operators: dict[str, Operator] = {}
     for path, node in flat.nodes.items():
         if node.kind == "Input":
             shape = node.values["shape"].ravel()
-            if np.any(shape < 1) or np.any(shape != np.rint(shape)) or np.prod(shape) > MAX_UNITS or shape.size > 8:
-                raise bad(node, "not a shape", got=shape.tolist(), expected=f"whole numbers, {MAX_UNITS} units")
+            whole = shape.size <= 8 and np.all(shape >= 1) and np.all(shape == np.rint(shape))
+            if not whole or prod(shape) > MAX_UNITS:
+                raise bad(node, "not a shape", got=shape.tolist(), expected=f"at most {MAX_UNITS} units")
             found[path] = tuple(int(n) for n in shape)
         elif node.kind in NEURONS and (own := _own_shape(node)) is not None:
             found[path] = own
@@ -222,4 +225,5 @@ def _sum(flat: FlatGraph, emitted: dict[str, Signal], path: str) -> Signal:
 def _transformed(signal: Signal, what: Operator, path: str) -> Signal:
     made, constant = what.build()
     maps = {source: made.after(found, path) for source, found in signal.maps.items()}
+    maps = {source: found for source, found in maps.items() if found.weight.size}  # all 0: a mere bias
     return Signal(maps, made.apply(signal.constant) + constant)

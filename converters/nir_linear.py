@@ -1,6 +1,6 @@
 """The nodes of a NIR graph without memory: what each does to a signal, as a sparse map and a constant.
 
-    Affine W x + b     Linear W x     Scale s x     Delay x(t - delay)     Flatten, and ports of nested graphs: x
+    Affine W x + b     Linear W x     Scale s x     Delay x(t - delay)     Flatten, nested ports: x
     Conv1d, Conv2d     as torch means them: no flipping; groups, dilation, padding a number, "same" or "valid"
     SumPool2d, AvgPool2d    the padding counts as zeros, also in the mean
 
@@ -34,7 +34,8 @@ class Operator:
 
 def bad(node: NirNode, problem: str, got: object = None, expected: str = "") -> FileError:
     """The error for values of a node that cannot be."""
-    return FileError(problem, where=f"{node.path} ({node.kind})", got=got, expected=expected, code="file.not_nir")
+    where = f"{node.path} ({node.kind})"
+    return FileError(problem, where=where, got=got, expected=expected, code="file.not_nir")
 
 
 def operator(node: NirNode, shape: Shape) -> Operator:
@@ -70,7 +71,7 @@ def _flatten(node: NirNode, shape: Shape) -> Operator:
     first = int(node.values.get("start_dim", np.array(1.0)).ravel()[0])
     last = int(node.values.get("end_dim", np.array(-1.0)).ravel()[0])
     first, last = (d + rank if d < 0 else d for d in (first, last))
-    if not (0 <= first and last < rank):
+    if first < 0 or last >= rank:
         raise bad(node, "no such dimension", got=(first, last), expected=f"those of {shape}")
     if first >= last:
         return _passes(node, shape)
@@ -83,7 +84,7 @@ def _matrix(node: NirNode, shape: Shape) -> Operator:
         raise bad(node, "the weight is not a matrix", got=weight.shape, expected="[..., out, in]")
     blocks, n_out, n_in = prod(weight.shape[:-2]), *weight.shape[-2:]
     if prod(shape) != blocks * n_in:
-        raise bad(node, "the weight does not fit its input", got=weight.shape, expected=f"an input of {shape}")
+        raise bad(node, "the weight does not fit its input", got=weight.shape, expected=f"one for {shape}")
     out = (*weight.shape[:-2], n_out)
     bias = _fitting(node, "bias", out) if node.kind == "Affine" else np.zeros(blocks * n_out)
 
@@ -121,7 +122,7 @@ def _convolution(node: NirNode, shape: Shape) -> Operator:
     rank = 1 if node.kind == "Conv1d" else 2
     weight = node.values["weight"]
     if weight.ndim != rank + 2 or weight.size == 0:
-        raise bad(node, "not the weight of a convolution", got=weight.shape, expected=f"{rank + 2} dimensions")
+        raise bad(node, "not a kernel", got=weight.shape, expected=f"{rank + 2} dimensions")
     (groups,) = whole(node, "groups", 1, 1, 1)
     if weight.shape[0] % groups:
         raise bad(node, "the channels do not divide into the groups", got=groups)
@@ -174,7 +175,7 @@ def _as_map(node: NirNode, shape: Shape, c_in: int, rank: int) -> tuple[int, int
 def _padding(
     node: NirNode, rank: int, size: tuple[int, int], kernel: Shape, stride: Shape, dilation: Shape
 ) -> tuple[int, int, int, int]:
-    """top, bottom, left, right.  With "same" the result has ceil(size / stride) rows; the odd one comes last."""
+    """top, bottom, left, right.  With "same" the result has ceil(size / stride) rows; the odd one is last."""
     word = node.words.get("padding")
     if word not in (None, "same", "valid"):
         raise bad(node, "unknown padding", got=word, expected='"same", "valid" or numbers')

@@ -12,8 +12,18 @@ import numpy as np
 from snnsim.checks import NAME_LIMIT, check
 from snnsim.connectivity import Arrays
 from snnsim.converters.nir_dialects import Cell, Dialect, dialect_named, make_cell, shared
-from snnsim.converters.nir_file import NirNode, read_file
-from snnsim.converters.nir_graph import NEURONS, Faults, FlatGraph, Signal, flatten, fuse_thresholds, shapes, signals
+from snnsim.converters.nir_file import read_file
+from snnsim.converters.nir_graph import (
+    INTEGRATORS,
+    NEURONS,
+    Faults,
+    FlatGraph,
+    Signal,
+    flatten,
+    fuse_thresholds,
+    shapes,
+    signals,
+)
 from snnsim.converters.sparse_map import SparseMap
 from snnsim.errors import ConfigError, ConversionError
 from snnsim.fields import Rule
@@ -44,22 +54,22 @@ def read_nir(
     path      a NIR file of version 0.1 to 1.0; times in it are seconds
     dt_ms     the step it will run with: gains and Euler decays depend on it
     dialect   whose steps to reproduce: exact, nengo, norse, snntorch, spinnaker2, sinabs, rockpool, spyx, lava
-              or loihi; nir_dialects.py has the equations and how a spike of weight W enters
+              or loihi; nir_dialects.py has the equations, and how a spike of weight W enters
     reset     "v_reset", "subtract" (of threshold - v_reset) or "zero" instead of that of the dialect.  In the
               dialect "exact", a file that snnsim wrote says which one it means
-    inputs    a spike source for each Input by its name in the network; without: sources that are silent, to be
-              replaced with `network.replace(stimuli=...)`
+    inputs    a spike source for each Input, by its name in the network; without: sources that are silent, to
+              be replaced with `network.replace(stimuli=...)`
 
     Populations, stimuli and probes bear the names of the nodes, with _ for what no name may hold: "lif1.lif"
-    becomes lif1_lif, "0" becomes n0.  LIF, IF and CubaLIF become populations; I, LI and CubaLI populations that
-    never fire.  A probe for each Output records spikes, or v_mv of those.  What lies between neurons is written
-    out as single synapses (rule "arrays").  Connections take no time, unless they close a circle: one step; Delay
-    nodes add theirs, in whole steps.  Potentials have the numbers of the file, in mV.  In the dialect spyx a spike
-    is seen one step after it is recorded here.
+    becomes lif1_lif, "0" becomes n0.  LIF, IF and CubaLIF become populations; I, LI and CubaLI populations
+    that never fire.  A probe for each Output records spikes, or v_mv of those.  What lies between neurons is
+    written out as single synapses (rule "arrays").  Connections take no time, or that of Delay nodes in whole
+    steps, but those that close a circle at least one step.  Potentials have the numbers of the file, in mV.
+    In the dialect spyx a spike is seen one step after it is recorded here.
 
     Warns (NirWarning) of fields that are not known and of edges given twice.
-    Raises FileError for a file that is unsafe, damaged or not NIR, ConversionError for all nodes that cannot be
-    said as a network, by name, and ConfigError for arguments that cannot be.
+    Raises FileError for a file that is unsafe, damaged or not NIR, ConversionError for all nodes that cannot
+    be said as a network, by name, and ConfigError for arguments that cannot be.
     """
     dt_ms = check(dt_ms, _DT, "dt_ms")
     how = dialect_named(dialect)
@@ -67,7 +77,6 @@ def read_nir(
         raise ConfigError("unknown reset", where="reset", got=reset, expected=", ".join(RESETS))
     faults = Faults()
     flat = flatten(read_file(path), faults)
-    faults.raise_any("nodes that cannot be converted", fix="remove them, or write the graph without them")
     fuse_thresholds(flat, faults)
     faults.raise_any("nodes that cannot be converted")
     shape, operators = shapes(flat)
@@ -82,23 +91,25 @@ def read_nir(
                 cells[p] = cell
     _check_sources(flat, reaching, faults)
     faults.raise_any("nodes that cannot be converted")
-    return _Builder(flat, reaching, cells, {p: prod(s) for p, s in shape.items()}, how, dt_ms).build(inputs or {})
+    size = {p: prod(s) for p, s in shape.items()}
+    return _Builder(flat, reaching, cells, size, how, dt_ms).build(inputs or {})
 
 
 def _check_sources(flat: FlatGraph, reaching: dict[str, Signal], faults: Faults) -> None:
     """Only spikes travel: no potentials, and nothing is computed after the last neuron."""
-    silent = {p for p, n in flat.nodes.items() if n.kind in ("I", "LI", "CubaLI") and p not in flat.feedback}
+    silent = {p for p, n in flat.nodes.items() if n.kind in INTEGRATORS and p not in flat.feedback}
     if not any(n.kind in NEURONS for n in flat.nodes.values()):
         faults.add("the graph", "has no neurons")
     for path, signal in reaching.items():
         sources = list(signal.maps)
         if flat.nodes[path].kind != "Output":
             for p in silent.intersection(sources):
-                faults.add(f"{p} ({flat.nodes[p].kind})", f"emits potentials, which cannot be sent on (to {path})")
+                faults.add(f"{p} ({flat.nodes[p].kind})", f"potentials cannot be sent on (to {path})")
         elif len(sources) != 1 or flat.nodes[sources[0]].kind == "Input":
-            faults.add(f"{path} (Output)", f"records {', '.join(sources) or 'nothing'}; expected one node of neurons")
+            got = ", ".join(sources) or "nothing"
+            faults.add(f"{path} (Output)", f"records {got}; expected one node of neurons")
         elif not _is_identity(signal):
-            faults.add(f"{path} (Output)", f"records what linear nodes make of {sources[0]}; put a neuron or LI there")
+            faults.add(f"{path} (Output)", f"records what linear nodes make of {sources[0]}; put an LI there")
 
 
 def _is_identity(signal: Signal) -> bool:
@@ -137,7 +148,9 @@ class _Builder:
         self._connect()
         stimuli = self._stimuli(inputs)
         return Network(
-            populations={self.names[p]: Population(n=self.size[p], neuron=n) for p, n in self.neurons.items()},
+            populations={
+                self.names[p]: Population(n=self.size[p], neuron=neuron) for p, neuron in self.neurons.items()
+            },
             projections=self.projections,
             stimuli=stimuli,
             probes=self._probes([*stimuli]),
@@ -153,7 +166,7 @@ class _Builder:
         instant = [pair for pair, delay in steps.items() if delay.min() == 0]
         closing = closing_links([*self.sources, *self.cells], instant)
         for (source, path), found in links.items():
-            delay = steps[source, path] + ((source, path) in closing)
+            delay = np.maximum(steps[source, path], (source, path) in closing)
             name = self._projection_name(source, path)
             weight = {self.cells[path].neuron.synapse.weight_key: shared(found.weight)}
             self.projections[name] = Projection(
@@ -211,7 +224,7 @@ class _Builder:
         probes = {}
         for path in outputs:
             (source,) = self.reaching[path].maps
-            silent = self.flat.nodes[source].kind in ("I", "LI", "CubaLI") and source not in self.flat.feedback
+            silent = self.flat.nodes[source].kind in INTEGRATORS and source not in self.flat.feedback
             probes[names[path]] = Probe(target=self.names[source], variable="v_mv" if silent else "spikes")
         return probes
 
@@ -222,7 +235,7 @@ def always_hz(dt_ms: float) -> float:
 
 
 def closing_links(order: list[str], links: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The links that lead back, seen depth first from the first of `order`: without them there is no circle."""
+    """The links that lead back, depth first from the first of `order`: without them no circle."""
     after: dict[str, list[str]] = {p: [] for p in order}
     for a, b in links:
         after[a].append(b)

@@ -1,4 +1,4 @@
-"""Sparse linear maps between numbered units, with a delay in each entry: what lies between two populations."""
+"""Sparse linear maps between numbered units, each entry with a delay: what lies between two populations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SparseMap:
         return cls(every, every, np.ones(n), np.zeros(n), n)
 
     def after(self, first: SparseMap, where: str) -> SparseMap:
-        """What `first` and then this map do.  ConversionError, naming `where`, when it has too many entries."""
+        """What `first` and then this map do.  ConversionError, naming `where`, when there is too much."""
         # Entries lie in the order of their sources, so each of `first` meets a run of them.
         begin = np.searchsorted(self.source, first.target, side="left")
         count = np.searchsorted(self.source, first.target, side="right") - begin
@@ -117,7 +117,8 @@ def sliding_window(
     ci = (co // (c_out // groups)) * in_group + np.arange(in_group)[None, :]
     for ky in range(kh):
         for kx in range(kw):
-            y, x = oy * stride[0] + ky * dilation[0] - padding[0], ox * stride[1] + kx * dilation[1] - padding[2]
+            y = oy * stride[0] + ky * dilation[0] - padding[0]
+            x = ox * stride[1] + kx * dilation[1] - padding[2]
             rows, columns = (y >= 0) & (y < h), (x >= 0) & (x < w)
             at_out = (oy[rows][:, None] * out_w + ox[columns]).ravel()
             at_in = (y[rows][:, None] * w + x[columns]).ravel()
