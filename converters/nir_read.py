@@ -53,8 +53,8 @@ def read_nir(
 
     path      a NIR file of version 0.1 to 1.0; times in it are seconds
     dt_ms     the step it will run with: gains and Euler decays depend on it
-    dialect   whose steps to reproduce: exact, nengo, norse, snntorch, spinnaker2, sinabs, rockpool, spyx, lava
-              or loihi; nir_dialects.py has the equations, and how a spike of weight W enters
+    dialect   whose steps to reproduce: exact, nengo, norse, snntorch, spinnaker2, sinabs, rockpool, spyx,
+              lava or loihi; nir_dialects.py has the equations, and how a spike of weight W enters
     reset     "v_reset", "subtract" (of threshold - v_reset) or "zero" instead of that of the dialect.  In the
               dialect "exact", a file that snnsim wrote says which one it means
     inputs    a spike source for each Input, by its name in the network; without: sources that are silent, to
