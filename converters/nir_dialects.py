@@ -149,12 +149,14 @@ class _Maker:
                 self._fault(f"{key} = {self.node.values[key].min():g} is not above 0")
         if len(self.faults.found) > before:
             return None
-        if "tau" in self.node.values:
-            cell = self._leaky()
-        elif "tau_mem" in self.node.values:
-            cell = self._current_based()
-        else:
-            cell = self._integrator()
+        make = self._leaky if "tau" in self.node.values else self._integrator
+        make = self._current_based if "tau_mem" in self.node.values else make
+        try:
+            cell = make()
+        except ConfigError as error:  # a number beyond what a neuron of ours takes
+            self._fault(str(error))
+        if len(self.faults.found) == before and not np.isfinite(cell.jump).all():
+            self._fault("numbers too large or too small to compute with")
         return None if len(self.faults.found) > before else cell
 
     def _get(self, key: str, default: float = 0.0) -> np.ndarray:

@@ -68,8 +68,7 @@ def _passes(node: NirNode, shape: Shape) -> Operator:
 
 def _flatten(node: NirNode, shape: Shape) -> Operator:
     rank = len(shape)
-    first = int(node.values.get("start_dim", np.array(1.0)).ravel()[0])
-    last = int(node.values.get("end_dim", np.array(-1.0)).ravel()[0])
+    (first,), (last,) = whole(node, "start_dim", 1, 1, -rank), whole(node, "end_dim", 1, -1, -rank)
     first, last = (d + rank if d < 0 else d for d in (first, last))
     if first < 0 or last >= rank:
         raise bad(node, "no such dimension", got=(first, last), expected=f"those of {shape}")

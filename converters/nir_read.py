@@ -72,6 +72,13 @@ def read_nir(
     be said as a network, by name, and ConfigError for arguments that cannot be.
     """
     dt_ms = check(dt_ms, _DT, "dt_ms")
+    with np.errstate(all="ignore"):  # numbers that overflow are told by their node
+        return _read(path, dt_ms, dialect, reset, inputs or {})
+
+
+def _read(
+    path: Path | str, dt_ms: float, dialect: str, reset: str | None, inputs: Mapping[str, SpikeSource]
+) -> Network:
     how = dialect_named(dialect)
     if reset is not None and reset not in RESETS:
         raise ConfigError("unknown reset", where="reset", got=reset, expected=", ".join(RESETS))
@@ -92,7 +99,7 @@ def read_nir(
     _check_sources(flat, reaching, faults)
     faults.raise_any("nodes that cannot be converted")
     size = {p: prod(s) for p, s in shape.items()}
-    return _Builder(flat, reaching, cells, size, how, dt_ms).build(inputs or {})
+    return _Builder(flat, reaching, cells, size, how, dt_ms).build(inputs)
 
 
 def _check_sources(flat: FlatGraph, reaching: dict[str, Signal], faults: Faults) -> None:
@@ -102,6 +109,9 @@ def _check_sources(flat: FlatGraph, reaching: dict[str, Signal], faults: Faults)
         faults.add("the graph", "has no neurons")
     for path, signal in reaching.items():
         sources = list(signal.maps)
+        finite = all(np.isfinite(found.weight).all() for found in signal.maps.values())
+        if not (finite and np.isfinite(signal.constant).all()):
+            faults.add(path, "the weights of what leads to it multiply beyond what a float holds")
         if flat.nodes[path].kind != "Output":
             for p in silent.intersection(sources):
                 faults.add(f"{p} ({flat.nodes[p].kind})", f"potentials cannot be sent on (to {path})")
@@ -158,10 +168,14 @@ class _Builder:
 
     def _connect(self) -> None:
         links = {
-            (source, path): found.scaled(cell.jump)
+            (source, path): scaled
             for path, cell in self.cells.items()
-            for source, found in self.reaching[path].maps.items() if found.weight.size
-        }  # fmt: skip
+            for source, found in self.reaching[path].maps.items()
+            if (scaled := found.scaled(cell.jump)).weight.size
+        }
+        for (source, path), found in links.items():
+            if not np.isfinite(found.weight).all():
+                raise ConversionError("weights beyond what a float holds", where=f"{source} -> {path}")
         steps = {pair: self._steps(found, *pair) for pair, found in links.items()}
         instant = [pair for pair, delay in steps.items() if delay.min() == 0]
         closing = closing_links([*self.sources, *self.cells], instant)

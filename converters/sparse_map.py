@@ -8,7 +8,7 @@ import numpy as np
 
 from snnsim.errors import ConversionError
 
-MAX_ENTRIES = 50_000_000
+MAX_ENTRIES = 20_000_000
 
 
 @dataclass(frozen=True)
