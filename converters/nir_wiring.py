@@ -91,16 +91,21 @@ def map_shapes(network: Network, faults: Faults) -> dict[str, tuple[int, ...]]:
     return found
 
 
+def check_projections(network: Network, faults: Faults) -> None:
+    """What NIR cannot say about each projection by itself."""
+    for name, p in network.projections.items():
+        _check(p, f"projections.{name}", faults)
+
+
 def chains(network: Network, ends: dict[str, Ends], dt_ms: float, faults: Faults) -> list[Chain]:
     """A chain for each window, and one for each pair of populations and delay of what is a matrix.
 
-    The weights from sources that fire in every step are added to the biases of `ends`.
+    They have passed `check_projections`.  The weights from sources that fire in every step are added to the
+    biases of `ends`.
     """
     found: list[Chain] = []
     maps: dict[tuple[str, str], SparseMap] = {}
     for name, p in network.projections.items():
-        if not _representable(p, f"projections.{name}", faults):
-            continue
         if p.source not in ends:
             _add_bias(p, f"projections.{name}", ends[p.target], network.populations[p.target].n, faults)
         elif isinstance(p.rule, Window):
@@ -128,8 +133,7 @@ def _is_direct(rule: ConnectionRule) -> bool:
     return isinstance(rule, Into) and rule.n_source == rule.n_target
 
 
-def _representable(p: Projection, where: str, faults: Faults) -> bool:
-    before = len(faults.found)
+def _check(p: Projection, where: str, faults: Faults) -> None:
     if p.plasticity is not None:
         faults.add(f"{where}.plasticity", "plasticity")
     if p.normalisation is not None:
@@ -140,7 +144,6 @@ def _representable(p: Projection, where: str, faults: Faults) -> bool:
     if not isinstance(p.rule, AllToAll | OneToOne | Arrays | Dense | Conv | SumPool | Into):
         drawn = f"connections are drawn ({p.rule.KIND}); give arrays"
         faults.add(f"{where}.rule", "max pooling" if isinstance(p.rule, MaxPool) else drawn)
-    return len(faults.found) == before
 
 
 def _add_bias(p: Projection, where: str, end: Ends, n: int, faults: Faults) -> None:

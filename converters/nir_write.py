@@ -14,7 +14,7 @@ from snnsim.checks import check, expect
 from snnsim.converters.nir_dialects import NEVER_MV
 from snnsim.converters.nir_graph import Faults
 from snnsim.converters.nir_read import unique_names
-from snnsim.converters.nir_wiring import Chain, Ends, chains, is_constant, map_shapes, tidy
+from snnsim.converters.nir_wiring import Chain, Ends, chains, check_projections, is_constant, map_shapes, tidy
 from snnsim.distributions import Distribution
 from snnsim.errors import ConversionError
 from snnsim.fields import Rule
@@ -90,6 +90,7 @@ class _Writer:
     def graph(self) -> nir.NIRGraph:
         shapes = map_shapes(self.network, self.faults)
         self._inputs(shapes)
+        check_projections(self.network, self.faults)
         for name, population in self.network.populations.items():
             neuron = self._plain(population.neuron, name)
             if neuron is not None:
@@ -100,7 +101,8 @@ class _Writer:
         )  # fmt: skip
         found = chains(self.network, self.ends, self.dt_ms, self.faults)
         self.faults.raise_any("NIR cannot say this", fix="change the network")
-        for chain in found:
+        # The first connection carries the bias: in an order that does not depend on that of the description.
+        for chain in sorted(found, key=lambda c: (c.target, c.source)):
             self._place(chain)
         for name, end in self.ends.items():
             if np.any(end.bias):

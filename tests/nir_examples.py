@@ -58,4 +58,5 @@ def _save(group: h5py.Group, content: Fields) -> None:
 def lif(n: int | None = None, **changes: Any) -> Fields:
     """A LIF node with n values of each parameter, or single numbers."""
     values = {"tau": 0.01, "r": 1.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **changes}
-    return node("LIF", **{k: np.full(n, v) if n and np.ndim(v) == 0 else np.asarray(v) for k, v in values.items()})
+    full = {k: np.full(n, v) if n and np.ndim(v) == 0 else np.asarray(v) for k, v in values.items()}
+    return node("LIF", **full)

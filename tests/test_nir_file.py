@@ -17,8 +17,8 @@ def small(path: Path) -> Path:
     """A file with every type of node that can be read."""
     nodes = {
         "input": node("Input", shape=[1, 6, 6]),
-        "conv": node("Conv2d", input_shape=[6, 6], weight=np.ones((2, 1, 3, 3)), stride=[1, 1], padding="same",
-                     dilation=[1, 1], groups=1, bias=[0.1, 0.2]),
+        "conv": node("Conv2d", input_shape=[6, 6], weight=np.ones((2, 1, 3, 3)), stride=[1, 1],
+                     padding="same", dilation=[1, 1], groups=1, bias=[0.1, 0.2]),
         "if": node("IF", r=np.ones((2, 6, 6)), v_threshold=np.ones((2, 6, 6))),
         "pool": node("SumPool2d", kernel_size=[2, 2], stride=[2, 2], padding=[0, 0]),
         "avg": node("AvgPool2d", kernel_size=[1, 1], stride=[1, 1], padding=[0, 0]),
@@ -33,9 +33,9 @@ def small(path: Path) -> Path:
         "li": node("LI", tau=np.full(4, 0.01), r=np.ones(4), v_leak=np.zeros(4)),
         "output": node("Output", shape=[4]),
     }  # fmt: skip
-    edges = [("input", "conv"), ("conv", "if"), ("if", "pool"), ("pool", "avg"), ("avg", "flat"), ("flat", "fc"),
-             ("fc", "later"), ("later", "lif"), ("lif", "rec"), ("rec", "lif"), ("lif", "scale"),
-             ("scale", "cuba"), ("cuba", "li"), ("li", "output")]  # fmt: skip
+    edges = [("input", "conv"), ("conv", "if"), ("if", "pool"), ("pool", "avg"), ("avg", "flat"),
+             ("flat", "fc"), ("fc", "later"), ("later", "lif"), ("lif", "rec"), ("rec", "lif"),
+             ("lif", "scale"), ("scale", "cuba"), ("cuba", "li"), ("li", "output")]  # fmt: skip
     return save(path, graph(nodes, edges, dt=1e-4))
 
 
@@ -202,8 +202,8 @@ def test_no_changed_value_is_a_traceback(n_files: int, tmp_path) -> None:
     """Files that are sound HDF5, in which some values, types, names or edges are others."""
     path, refused = tmp_path / "changed.nir", 0
     rng = np.random.default_rng(n_files)
-    values = [0, -1, 1, 2, 1e-300, 1e300, np.inf, 2**40, np.zeros(0), np.ones(4), np.ones((2, 2)), "same", "LIF",
-              "Input", "", np.arange(3), -np.ones(4), np.full(4, 1e-9)]  # fmt: skip
+    values = [0, -1, 1, 2, 1e-300, 1e300, np.inf, 2**40, np.zeros(0), np.ones(4), np.ones((2, 2)), "same",
+              "LIF", "Input", "", np.arange(3), -np.ones(4), np.full(4, 1e-9)]  # fmt: skip
     for _ in range(n_files):
         small(path)
         with h5py.File(path, "r+") as file:
