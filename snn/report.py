@@ -55,6 +55,7 @@ class Report:
     facts         name -> value, see `run_facts`
     command       what to type to get the same run
     config_text   the resolved config, folded away
+    facts_title   heading of the facts
     """
 
     title: str
@@ -65,6 +66,7 @@ class Report:
     warnings: Sequence[str] = ()
     command: str = ""
     config_text: str = ""
+    facts_title: str = "Run"
 
 
 @dataclass(frozen=True)
