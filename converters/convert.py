@@ -14,9 +14,10 @@ from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
 from snnsim.converters.calibrate import activations, check_calibration, largest, least_squares
 from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
+from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
 from snnsim.converters.fold import fold_batchnorm
-from snnsim.converters.operations import Operations, count_operations
+from snnsim.converters.operations import Operations
 from snnsim.converters.rate import RateCoding
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule

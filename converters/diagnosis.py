@@ -93,7 +93,7 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
     """
     x = check_calibration(conversion.graph, inputs)
     classes = None if labels is None else _labels(labels, len(x), conversion.graph.output.shape[0])
-    sums = {node.name: _Sums(conversion, node) for node in _activations(conversion)}
+    sums = [_Sums(conversion, node, unit) for node, unit in _activations(conversion)]
     right: list[np.ndarray] = []
     same: list[np.ndarray] = []
     n_right, n_steps = 0, 1
@@ -101,7 +101,7 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
         part = x[low : low + _SHARE]
         source = conversion.graph.evaluate(part)
         found = conversion.run(part, keep_counts=True)
-        for one in sums.values():
+        for one in sums:
             one.take(source, found)
         answers = found.readout.argmax(axis=2)
         wanted = source[conversion.graph.output.name].reshape(len(part), -1).argmax(axis=1)
@@ -112,7 +112,7 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
             n_right += int((wanted == classes[low : low + _SHARE]).sum())
     return Diagnosis(
         n_samples=len(x),
-        layers=_layers(conversion, list(sums.values())),
+        layers=_layers(conversion, sums),
         agreement=_by_step(same, n_steps),
         accuracy=_by_step(right, n_steps) if classes is not None else None,
         source_accuracy=n_right / len(x) if classes is not None else None,
@@ -142,16 +142,15 @@ def _labels(labels: np.ndarray, n: int, n_outputs: int) -> np.ndarray:
     return found
 
 
-def _activations(conversion: Conversion) -> list[g.ReLU]:
-    known = (SignedIF, BurstIF)
+def _activations(conversion: Conversion) -> list[tuple[g.ReLU, SignedIF | BurstIF]]:
+    found: list[tuple[g.ReLU, SignedIF | BurstIF]] = []
     populations = conversion.network.populations
-    return [
-        node
-        for node in conversion.graph.nodes
-        if isinstance(node, g.ReLU)
-        and node.name in populations
-        and isinstance(populations[node.name].unit, known)
-    ]
+    for node in conversion.graph.nodes:
+        if isinstance(node, g.ReLU) and node.name in populations:
+            unit = populations[node.name].unit
+            if isinstance(unit, SignedIF | BurstIF):
+                found.append((node, unit))
+    return found
 
 
 @dataclass
@@ -160,18 +159,19 @@ class _Sums:
 
     conversion: Conversion
     node: g.ReLU
+    unit: SignedIF | BurstIF
     n: int = 0
     parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*_PARTS, "total", "bias"), 0.0))
     moments: np.ndarray = field(default_factory=lambda: np.zeros(6))  # s, a, ss, aa, sa, (s - a)**2
     saturated: int = 0
-    spiked: np.ndarray | None = None
-    active: np.ndarray | None = None
+    spiked: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
+    active: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=bool))
 
     def take(self, source: dict[str, np.ndarray], found: BatchResult) -> None:
-        node, unit = self.node, self.conversion.network.populations[self.node.name].unit
+        node, unit = self.node, self.unit
         steps = found.repeat  # an input that acts in T steps gives counts, and sums, that are T times larger
-        theta, start = np.asarray(unit.v_th_mv), np.asarray(unit.v_init_mv)  # type: ignore[attr-defined]
-        most = unit.levels if isinstance(unit, SignedIF) else steps * unit.most  # type: ignore[attr-defined]
+        theta, start = np.asarray(unit.v_th_mv), np.asarray(unit.v_init_mv)
+        most = unit.levels if isinstance(unit, SignedIF) else steps * unit.most
         n = len(found.n_steps)
         a = source[node.name].reshape(n, -1)
         z = source[node.inputs[0]].reshape(n, -1)
@@ -190,13 +190,10 @@ class _Sums:
         ):  # fmt: skip
             self.parts[name] += float(np.abs(error).sum())
         self.parts["bias"] += float((s - a).sum())
-        self.moments += [
-            float(v) for v in (s.sum(), a.sum(), (s * s).sum(), (a * a).sum(), (s * a).sum(), ((s - a) ** 2).sum())
-        ]
+        self.moments += [float(v.sum()) for v in (s, a, s * s, a * a, s * a, (s - a) ** 2)]
         self.saturated += int((count >= most).sum())
-        spiked, active = found.counts[node.name].any(axis=0), (a > 0).any(axis=0)
-        self.spiked = spiked if self.spiked is None else self.spiked | spiked
-        self.active = active if self.active is None else self.active | active
+        self.spiked = self.spiked | (found.counts[node.name] > 0).any(axis=0)
+        self.active = self.active | (a > 0).any(axis=0)
 
     def _received(self, found: BatchResult) -> np.ndarray:
         """float64[n_samples, n]: the input of one step that the neurons got on average."""
@@ -206,24 +203,22 @@ class _Sums:
             if p.target == name and isinstance(p.rule, LayerRule):
                 steps = 1 if p.source in network.stimuli else found.repeat
                 total += float(p.weight) * apply(p.rule, found.totals[p.source]) / steps  # type: ignore[arg-type]
-        return total + np.asarray(network.populations[name].unit.bias_mv)  # type: ignore[attr-defined]
+        return total + np.asarray(self.unit.bias_mv)
 
     def measures(self) -> dict[str, Any]:
         s, a, ss, aa, sa, error = (self.moments / self.n).tolist()
         spread_s, spread_a = max(ss - s * s, 0.0), max(aa - a * a, 0.0)
         spreads = (spread_s * spread_a) ** 0.5
-        spiked = np.zeros(1) if self.spiked is None else self.spiked
-        active = np.zeros(1) if self.active is None else self.active
         return {
             "name": self.node.name,
             "path": self.node.path,
-            "n_neurons": spiked.size,
+            "n_neurons": self.spiked.size,
             **{name: value / self.n for name, value in self.parts.items()},
             "mean_activation": a,
             "correlation": (sa - s * a) / spreads if spreads > 0 else float("nan"),
             "r_squared": 1 - error / spread_a if spread_a > 0 else float("nan"),
-            "dead": 1 - float(spiked.mean()),
-            "silent_in_source": 1 - float(active.mean()),
+            "dead": 1 - float(self.spiked.mean()),
+            "silent_in_source": 1 - float(self.active.mean()),
             "saturated": self.saturated / self.n,
         }
 
@@ -254,10 +249,10 @@ def _advice(conversion: Conversion, found: dict[str, Any], earlier: list[LayerDi
         )
     if largest == "quantisation":
         return "Use finer counts: " + (
-            "more levels." if exact else "more time steps, or normalisation = 'mse' if it is not used."
+            "more levels." if exact else "more time steps."
         )
     if largest == "uneven":
-        return "Spikes come unevenly: use method = 'exact', whose neurons take spikes back, or more time steps."
+        return "Spikes come unevenly: use method = 'exact', which takes spikes back, or more time steps."
     worst = max(
         earlier, key=lambda layer: layer.clipping + layer.quantisation + layer.uneven, default=None
     )

@@ -2,14 +2,15 @@
 
 For each precision (fp32, int8) and each scope (compute only; compute and memory) the spiking network stands
 beside four baselines: the dense network, the zero-skipping one, and, at int8, the quantised twin whose
-activations have as many bits as a spike count, dense and zero-skipping (Yan et al. 2024).  Only estimates of the same
-precision and scope are ever compared, and each comparison gives its break-even spike rate: no single number
-stands for a conversion.
+activations have as many bits as a spike count, dense and zero-skipping (Yan et al. 2024).  Only estimates of
+the same precision and scope are ever compared, and each comparison gives its break-even spike rate: no single
+number stands for a conversion.
 
     compute   sum over operations of  count x energy of the operation
     memory    sum over accesses of  energy of a 64-bit access to a memory of that size x width / 64
 
-What is left out: control, clock, leakage, networks on chip, off-chip memory, the index of zero-skipping.
+Currents, potentials and accumulators have 32 bits.  Left out: control, clock, leakage, networks on chip,
+off-chip memory, the index of zero-skipping.
 """
 
 from __future__ import annotations
@@ -25,30 +26,32 @@ from snnsim.errors import ConfigError
 
 @dataclass(frozen=True)
 class Constant:
-    """A published figure; `verified` says whether its primary source was read for this table."""
+    """A published figure; `mark` says how far it was checked."""
 
     name: str
     value: float
     unit: str
     source: str
-    verified: bool
+    mark: str
     remark: str = ""
 
 
 _HOROWITZ = "Horowitz 2014, ISSCC, 45 nm"
-_LEMAIRE = "Lemaire et al. 2022, 45 nm, as used by SpikingJelly"
-_LOIHI = "Davies et al. 2018, Loihi 1"
-FP32_ADD = Constant("fp32 add (AC)", 0.9, "pJ", _HOROWITZ, True)
-FP32_MULTIPLY = Constant("fp32 multiply", 3.7, "pJ", _HOROWITZ, True, "with an add: MAC of 4.6 pJ")
-INT8_ADD = Constant("int8 add (AC)", 0.03, "pJ", _HOROWITZ, False, "accumulators are wider in practice")
-INT8_MULTIPLY = Constant("int8 multiply", 0.2, "pJ", _HOROWITZ, False, "with an add: MAC of 0.23 pJ")
-SRAM_8K = Constant("SRAM access, 64 bit, 8 kB", 10.0, "pJ", _LEMAIRE, True, "smaller memories: the same")
-SRAM_32K = Constant("SRAM access, 64 bit, 32 kB", 20.0, "pJ", _LEMAIRE, True, "linear between the sizes")
-SRAM_1M = Constant("SRAM access, 64 bit, 1 MB", 100.0, "pJ", _LEMAIRE, True, "larger memories: the same line")
-LOIHI_SYNAPSE = Constant("Loihi synaptic operation", 23.6, "pJ", _LOIHI, False, "least figure, 0.75 V")
-LOIHI_ACTIVE = Constant("Loihi update, active neuron", 81.0, "pJ", _LOIHI, False, "without static power")
-LOIHI_INACTIVE = Constant("Loihi update, inactive neuron", 52.0, "pJ", _LOIHI, False, "without static power")
-LOIHI_SPIKE = Constant("Loihi spike within a tile", 120.0, "pJ", _LOIHI, False, "without the way between tiles")
+_LEMAIRE = "Lemaire et al. 2022, 45 nm"
+_LOIHI = "Davies et al. 2018, Loihi 1, 0.75 V"
+_LATER = "second-hand: as in the code of SpikingJelly"
+_UNVERIFIED = "unverified"
+FP32_ADD = Constant("fp32 add (AC)", 0.9, "pJ", _HOROWITZ, _LATER)
+FP32_MULTIPLY = Constant("fp32 multiply", 3.7, "pJ", _HOROWITZ, _LATER, "MAC: 4.6 pJ")
+INT8_ADD = Constant("int8 add (AC)", 0.03, "pJ", _HOROWITZ, _UNVERIFIED, "accumulators are wider in practice")
+INT8_MULTIPLY = Constant("int8 multiply", 0.2, "pJ", _HOROWITZ, _UNVERIFIED, "MAC: 0.23 pJ")
+SRAM_8K = Constant("SRAM access, 64 bit, 8 kB", 10.0, "pJ", _LEMAIRE, _LATER, "smaller: the same")
+SRAM_32K = Constant("SRAM access, 64 bit, 32 kB", 20.0, "pJ", _LEMAIRE, _LATER, "linear between")
+SRAM_1M = Constant("SRAM access, 64 bit, 1 MB", 100.0, "pJ", _LEMAIRE, _LATER, "larger: the same line")
+LOIHI_SYNAPSE = Constant("Loihi synaptic operation", 23.6, "pJ", _LOIHI, _UNVERIFIED, "least figure")
+LOIHI_ACTIVE = Constant("Loihi update, active", 81.0, "pJ", _LOIHI, _UNVERIFIED, "no static power")
+LOIHI_INACTIVE = Constant("Loihi update, inactive", 52.0, "pJ", _LOIHI, _UNVERIFIED, "no static power")
+LOIHI_SPIKE = Constant("Loihi spike in a tile", 120.0, "pJ", _LOIHI, _UNVERIFIED, "none between tiles")
 CONSTANTS = (
     FP32_ADD, FP32_MULTIPLY, INT8_ADD, INT8_MULTIPLY, SRAM_8K, SRAM_32K, SRAM_1M,
     LOIHI_SYNAPSE, LOIHI_ACTIVE, LOIHI_INACTIVE, LOIHI_SPIKE,
@@ -78,7 +81,7 @@ class Comparison:
 
     ratio                         energy of the spiking network / energy of the baseline
     break_even_spikes_per_neuron  spikes of a neuron in an inference at which both need the same, other things
-                                  equal; negative where the baseline needs less even without any spike
+                                  equal; None where the baseline needs less even without any spike
     """
 
     spiking: str
@@ -87,8 +90,8 @@ class Comparison:
     scope: str
     ratio: float
     spikes_per_neuron: float
-    break_even_spikes_per_neuron: float
-    break_even_rate_per_step: float
+    break_even_spikes_per_neuron: float | None
+    break_even_rate_per_step: float | None
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,12 @@ def compare(spiking: Estimate, baseline: Estimate, operations: Operations) -> Co
             code="energy.mixed",
         )
     own, silent = operations.spikes_per_neuron, spiking.pj - spiking.spiking_pj
-    even = own * (baseline.pj - silent) / spiking.spiking_pj if spiking.spiking_pj > 0 else float("nan")
+    even = None
+    if spiking.spiking_pj > 0 and baseline.pj > silent:
+        even = own * (baseline.pj - silent) / spiking.spiking_pj
     return Comparison(
         spiking.system, baseline.system, spiking.precision, spiking.scope, spiking.pj / baseline.pj,
-        own, even, even / operations.n_steps,
+        own, even, None if even is None else even / operations.n_steps,
     )  # fmt: skip
 
 
@@ -202,7 +207,7 @@ def _ann(o: Operations, system: str, macs: float, precision: str, scope: str, bi
         weight_bits = 32 if precision == "fp32" else 8
         weights = o.n_weights * weight_bits / 8
         values = o.source_biases * bits / 8  # outputs of all layers
-        # The sum stays in a register: a weight and an activation are read, an output is written and rectified.
+        # The sum stays in a register: a weight and an activation are read, an output is written.
         pj += macs * (sram_pj(weights, weight_bits) + sram_pj(values, bits))
         pj += (o.source_biases + o.source_others) * sram_pj(values, bits)
     return Estimate(system, precision, scope, pj)

@@ -14,10 +14,12 @@ import numpy as np
 
 from snnsim.atomic import storage_errors, write_json
 from snnsim.canvas import blank, colour, dress, png_bytes
+from snnsim.converters import report_tables as tables
 from snnsim.converters.diagnosis import Diagnosis, diagnose
 from snnsim.converters.energy import EnergyTable, energy_table
-from snnsim.converters.operations import Operations, count_operations
-from snnsim.report import Report, Table, write_report
+from snnsim.converters.event_counts import count_operations
+from snnsim.converters.operations import Operations
+from snnsim.report import Report, write_report
 
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
@@ -90,20 +92,35 @@ def facts(conversion: Conversion) -> dict[str, object]:
 def page(conversion: Conversion, found: ConversionReport) -> Report:
     """The HTML page, not yet written."""
     diagnosis, operations, energy = found.diagnosis, found.operations, found.energy
-    tables = [_layer_table(diagnosis), _advice_table(diagnosis)]
-    if conversion.certificate is not None:
-        tables.insert(0, _certificate_table(conversion))
-    tables += [_operation_table(operations), _ratio_table(operations), _source_table(operations)]
-    tables += [_link_table(operations), _energy_table(energy), _comparison_table(energy), _constant_table(energy)]
+    certificate = conversion.certificate
+    shown = [
+        *([tables.certificate_table(certificate)] if certificate is not None else []),
+        tables.advice_table(diagnosis),
+        tables.error_table(diagnosis),
+        tables.layer_table(diagnosis),
+        tables.operation_table(operations),
+        tables.ratio_table(operations),
+        tables.source_table(operations),
+        tables.link_table(operations),
+        tables.energy_table(energy),
+        tables.comparison_table(energy),
+        tables.constant_table(energy),
+    ]
     return Report(
-        title=f"Conversion of {conversion.graph.input.shape} inputs: {conversion.method}",
+        title=_title(conversion),
         headline=_headline(conversion, found),
         warnings=_warnings(conversion, found),
         facts=facts(conversion),
         facts_title="Conversion",
-        tables=[table for table in tables if table.rows],
+        tables=[table for table in shown if table.rows],
         figures=[_accuracy_figure(found)],
+        figures_first=True,
     )
+
+
+def _title(conversion: Conversion) -> str:
+    n = conversion.timesteps
+    return f"Conversion into spikes: {conversion.method}, {n} {'step' if n == 1 else 'steps'}"
 
 
 def _headline(conversion: Conversion, found: ConversionReport) -> list[tuple[str, object]]:
@@ -132,136 +149,29 @@ def _warnings(conversion: Conversion, found: ConversionReport) -> list[str]:
     return warnings
 
 
-def _certificate_table(conversion: Conversion) -> Table:
-    certificate = conversion.certificate
-    if certificate is None:
-        return Table("Certificate", (), ())
-    return Table(
-        "Certificate: spike counts against the integers of the quantised model",
-        ("layer", "neurons", "counts compared", "counts that differ"),
-        [(layer.path, layer.n_neurons, layer.n_checked, layer.n_mismatches) for layer in certificate.layers],
-        f"{certificate.n_samples:,} inputs in {certificate.n_steps} steps; largest deviation of an output "
-        f"{certificate.readout_deviation:g}. SHA-256 of the model {certificate.model}, of the inputs "
-        f"{certificate.data}, of the network {certificate.network}.",
-    )
-
-
-def _layer_table(diagnosis: Diagnosis) -> Table:
-    columns = ("layer", "neurons", "clipping", "quantisation", "uneven", "propagated", "total", "mean a")
-    return Table(
-        "Errors by layer",
-        (*columns, "Pearson", "R²", "dead (%)", "silent in source (%)", "saturated (%)"),
-        [
-            (d.path, d.n_neurons, d.clipping, d.quantisation, d.uneven, d.propagated, d.total)
-            + (d.mean_activation, d.correlation, d.r_squared)
-            + (100 * d.dead, 100 * d.silent_in_source, 100 * d.saturated)
-            for d in diagnosis.layers
-        ],
-        f"Means of absolute errors over {diagnosis.n_samples:,} inputs in units of the source's activations. "
-        "Clipping: above the largest count. Quantisation: between two counts, for the input of the source. "
-        "Uneven: the count against the formula at the input that the neurons really got. Propagated: that "
-        "input against the source's. The signed parts add up to the total; the absolute ones to no less.",
-    )
-
-
-def _advice_table(diagnosis: Diagnosis) -> Table:
-    return Table("What to change", ("layer", "advice"), [(d.path, d.advice) for d in diagnosis.layers])
-
-
-def _operation_table(operations: Operations) -> Table:
-    return Table(
-        "Operations of one inference",
-        ("column", "value", "unit", "formula"),
-        [(name, _number(value), unit, formula) for name, value, unit, formula in operations.columns()],
-        f"Means over {operations.n_samples:,} inputs, from the events of the simulation.",
-    )
-
-
-def _ratio_table(operations: Operations) -> Table:
-    return Table(
-        "Operations of the spiking network over those of the source",
-        ("convention", "ratio"),
-        list(operations.ratios().items()),
-        "Published ratios differ mostly in their convention; the strictest is that of all operations to the "
-        "zero-skipping network.",
-    )
-
-
-def _source_table(operations: Operations) -> Table:
-    return Table(
-        "Operations of the source by layer",
-        ("layer", "dense MAC", "MAC in the map", "zero-skipping MAC", "biases", "others"),
-        [
-            (s.path, s.dense_macs, s.in_map_macs, round(s.effective_macs), s.biases, s.others)
-            for s in operations.layers
-        ],
-    )
-
-
-def _link_table(operations: Operations) -> Table:
-    return Table(
-        "Additions of the spiking network by projection",
-        ("projection", "role", "AC", "MAC"),
-        [(k.name, k.role, _number(k.acs), _number(k.macs)) for k in operations.links],
-        "The input is counted in each step in which it acts.",
-    )
-
-
-def _energy_table(energy: EnergyTable) -> Table:
-    return Table(
-        "Energy of one inference, estimated",
-        ("system", "precision", "scope", "nJ"),
-        [(e.system, e.precision, e.scope, e.pj / 1000) for e in energy.estimates],
-        f"T = {energy.timesteps} steps; twin of {energy.twin_bits} bits. Loihi 1, with unverified figures and "
-        f"compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. Without control, clock, leakage, "
-        "network on chip, off-chip memory and the index of zero-skipping.",
-    )
-
-
-def _comparison_table(energy: EnergyTable) -> Table:
-    return Table(
-        "Energy against each baseline",
-        ("spiking", "baseline", "precision", "scope", "ratio", "spikes a neuron", "break-even", "a step"),
-        [
-            (c.spiking, c.baseline, c.precision, c.scope, c.ratio, c.spikes_per_neuron)
-            + (c.break_even_spikes_per_neuron, c.break_even_rate_per_step)
-            for c in energy.comparisons
-        ],
-        "Ratio: spiking over baseline, below 1 is less. Break-even: spikes of a neuron in an inference (and in "
-        "a step) at which both need the same; negative: the baseline needs less even if no neuron spikes.",
-    )
-
-
-def _constant_table(energy: EnergyTable) -> Table:
-    return Table(
-        "Constants of the estimates",
-        ("constant", "value", "unit", "source", "checked in the source", "remark"),
-        [(c.name, c.value, c.unit, c.source, c.verified, c.remark) for c in energy.constants],
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
-
-
 def _accuracy_figure(found: ConversionReport) -> tuple[str, str, bytes]:
+    from matplotlib.ticker import MaxNLocator
+
     diagnosis = found.diagnosis
     figure = blank(6.4, 3.2)
     ax = figure.subplots()
     steps = np.arange(1, len(diagnosis.agreement) + 1)
     marker = "o" if steps.size < 40 else ""
-    ax.plot(steps, 100 * np.array(diagnosis.agreement), marker=marker, color=colour(0), label="agreement with source")
+    lines = [("agreement with the source", diagnosis.agreement)]
     if diagnosis.accuracy is not None and diagnosis.source_accuracy is not None:
-        ax.plot(steps, 100 * np.array(diagnosis.accuracy), marker=marker, color=colour(1), label="accuracy")
-        ax.axhline(100 * diagnosis.source_accuracy, color=colour(6), linestyle="--", label="accuracy of source")
+        lines.append(("accuracy", diagnosis.accuracy))
+        level = 100 * diagnosis.source_accuracy
+        ax.axhline(level, color=colour(6), linestyle="--", label="accuracy of the source")
+    for k, (label, values) in enumerate(lines):
+        ax.plot(steps, 100 * np.array(values), marker=marker, color=colour(k), label=label)
     ax.set_xlabel("step")
     ax.set_ylabel("inputs (%)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=8)
     dress(ax)
     last = diagnosis.agreement if diagnosis.accuracy is None else diagnosis.accuracy
     what = "agreement with the source" if diagnosis.accuracy is None else "accuracy"
-    alt = f"Line of the {what} over {steps.size} steps, {last[0]:.1%} after the first, {last[-1]:.1%} at the end"
+    alt = f"The {what} over {steps.size} steps: {last[0]:.1%} after the first, {last[-1]:.1%} at the end"
     return (f"Readout after each step, over {diagnosis.n_samples:,} inputs.", alt, png_bytes(figure))
 
 

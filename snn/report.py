@@ -56,6 +56,7 @@ class Report:
     command       what to type to get the same run
     config_text   the resolved config, folded away
     facts_title   heading of the facts
+    figures_first figures stand before the tables
     """
 
     title: str
@@ -67,6 +68,7 @@ class Report:
     command: str = ""
     config_text: str = ""
     facts_title: str = "Run"
+    figures_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from snnsim.batch import BatchSimulator
 from snnsim.converters import graph as g
 from snnsim.converters.convert import Conversion, convert
 from snnsim.converters.counting import fan_out, maxima_comparisons, multiplications, source_layers
-from snnsim.converters.operations import count_operations, n_weights
+from snnsim.converters.event_counts import count_operations, n_weights
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
 
 
@@ -70,7 +70,8 @@ def test_products_of_a_convolution(rule: Conv, seed: int) -> None:
         (rule.stride_h, rule.stride_w), (rule.pad_top, rule.pad_bottom, rule.pad_left, rule.pad_right),
         (rule.dilation_h, rule.dilation_w), rule.groups,
     )  # fmt: skip
-    x = rng.normal(size=(2, c_in, rule.height, rule.width)) * (rng.random((2, 1, rule.height, rule.width)) < 0.5)
+    x = rng.normal(size=(2, c_in, rule.height, rule.width))
+    x *= rng.random((2, 1, rule.height, rule.width)) < 0.5
     every = synapses(rule)
     for sample in x:
         expected = sum(w != 0 and sample.ravel()[s] != 0 for s, _, w in every)
@@ -90,7 +91,8 @@ def example(seed: int = 0) -> tuple[g.Graph, np.ndarray]:
     def conv(name: str, source: str, shape: tuple, groups: int = 1, **options) -> g.Conv:
         out, per_group = shape[0], {"c0": 2, "c1": 2, "c2": 4}[name]
         weight = rng.normal(size=(out, per_group, 3, 3)) * (rng.random((out, per_group, 3, 3)) < 0.8)
-        return g.Conv(name, name, (source,), shape, weight, rng.normal(size=out) / 4, groups=groups, **options)
+        bias = rng.normal(size=out) / 4
+        return g.Conv(name, name, (source,), shape, weight, bias, groups=groups, **options)
 
     pad = (1, 1, 1, 1)
     nodes = (
@@ -113,7 +115,9 @@ def example(seed: int = 0) -> tuple[g.Graph, np.ndarray]:
 class Brute:
     """A simulation in plain Python, synapse by synapse, that counts what it does."""
 
-    def __init__(self, conversion: Conversion, x: np.ndarray, given: np.ndarray, n_steps: int, hold: bool) -> None:
+    def __init__(
+        self, conversion: Conversion, x: np.ndarray, given: np.ndarray, n_steps: int, hold: bool
+    ) -> None:
         network = conversion.network
         names = ["input", *network.populations]
         every = {link: synapses(p.rule) for link, p in network.projections.items()}
@@ -216,7 +220,8 @@ def test_updates_steps_and_sums() -> None:
     assert o.count_bits == ceil(log2(7))
     synaptic = o.synaptic_acs + o.synaptic_macs + o.pooling_acs + o.pooling_macs
     updates = o.integrations + o.comparisons + o.bias_additions + o.resets
-    assert o.total_per_step == pytest.approx(synaptic + updates + o.input_acs_per_step + o.input_macs_per_step)
+    per_step = o.input_acs_per_step + o.input_macs_per_step
+    assert o.total_per_step == pytest.approx(synaptic + updates + per_step)
     once = o.input_acs_once + o.input_macs_once
     assert o.total_once == pytest.approx(synaptic + updates + once + o.input_repeats)
     assert o.weight_bytes == pytest.approx(8 * (synaptic + once))
@@ -252,7 +257,8 @@ def test_json_and_text_name_every_column() -> None:
     content = json.loads(json.dumps(o.as_dict(), allow_nan=False))
     assert set(content["columns"]) == {name for name, *_ in o.columns()}
     for name, column in content["columns"].items():
-        assert column["unit"] and column["formula"], name
+        assert column["unit"], name
+        assert column["formula"], name
         assert f"\n{name} " in f"\n{o.table()}"
     assert content["ratios"]["all, input once / zero-skipping MAC"] == o.total_once / o.effective_macs
     assert len(content["ratios"]) == 12
