@@ -23,7 +23,7 @@ def certificate_table(certificate: Certificate) -> Table:
 def error_table(diagnosis: Diagnosis) -> Table:
     return Table(
         "Errors by layer",
-        ("layer", "clipping", "quantisation", "uneven", "propagated", "total", "signed", "mean activation"),
+        ("layer", "clipping", "quantisation", "uneven", "propagated", "total", "signed", "activation"),
         [
             (d.path, d.clipping, d.quantisation, d.uneven, d.propagated, d.total, d.bias, d.mean_activation)
             for d in diagnosis.layers
@@ -45,7 +45,7 @@ def layer_table(diagnosis: Diagnosis) -> Table:
             + (100 * d.dead, 100 * d.silent_in_source, 100 * d.saturated)
             for d in diagnosis.layers
         ],
-        "Dead: neurons without a spike for any of the inputs. Saturated: counts that are the largest there is.",
+        "Dead: neurons without a spike for any input. Saturated: counts that are the largest there is.",
     )
 
 
@@ -106,9 +106,9 @@ def energy_table(energy: EnergyTable) -> Table:
             (system, precision, *(f"{pj[system, precision, scope] / 1000:,.3g}" for scope in SCOPES))
             for system, precision in systems
         ],
-        f"T = {energy.timesteps} steps; a spike count has {energy.twin_bits} bits. Loihi 1, from unverified "
-        f"figures and compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. Currents and potentials of "
-        "32 bits. Without control, clock, leakage, network on chip, off-chip memory and the index of "
+        f"T = {energy.timesteps}; a spike count has {energy.twin_bits} bits. Loihi 1, from unverified "
+        f"figures and compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. Currents and potentials "
+        "of 32 bits. Without control, clock, leakage, network on chip, off-chip memory and the index of "
         "zero-skipping.",
     )
 
@@ -129,8 +129,8 @@ def comparison_table(energy: EnergyTable) -> Table:
         ("spiking", "baseline", "precision", *columns),
         rows,
         "Ratio: spiking over baseline, below 1 is less. Break-even: spikes of a neuron in an inference at "
-        f"which both need the same; here it was {spikes:.3g}. None: the baseline needs less even if no neuron "
-        "spikes.",
+        f"which both need the same; here it was {spikes:.3g}. None: the baseline needs less even if no "
+        "neuron spikes.",
     )
 
 
