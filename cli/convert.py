@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnsim.cli.output import Json, Reply
+from snnsim.cli.output import Json, Reply, Usage
 from snnsim.cli.run import DataDir
 
 if TYPE_CHECKING:
@@ -50,6 +50,12 @@ def convert(
     builder: Annotated[
         str | None, typer.Option(help="package.module:function that builds the torch module.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write report.html and report.json there.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Right output of each input, a .npy file, for the report.")
+    ] = None,
     data: DataDir = None,
     json: Json = False,
 ) -> Reply:
@@ -59,12 +65,16 @@ def convert(
     Examples:
       snnsim convert model.onnx --calibrate digits -o net.h5
       snnsim convert model.onnx --calibrate inputs.npy --method rate --timesteps 32 -o net.h5 --json
+      snnsim convert model.onnx --calibrate inputs.npy --report out --labels labels.npy -o net.h5
     """
     from snnsim.converters.convert import convert as convert_model
     from snnsim.converters.read_onnx import read_onnx
     from snnsim.networkfile import write_network
 
+    if labels is not None and report is None:
+        raise Usage("labels are for a report", where="--labels", fix="add --report DIR")
     inputs = _inputs(calibrate, samples, data)
+    classes = None if labels is None else _array(labels, samples)
     if builder is None:
         graph = read_onnx(model)
     else:
@@ -82,30 +92,36 @@ def convert(
         "input_shape": list(graph.nodes[0].shape),
         "certificate": found.certificate.as_dict() if found.certificate else None,
     }
+    page = None if report is None else found.report(inputs, classes, report).html
     write_network(output, found.network, facts)
     sizes = {name: p.n for name, p in found.network.populations.items()}
-    return Reply(facts | {"output": output, "populations": sizes}, _text(found, output))
+    answer = facts | {"output": output, "report": page, "populations": sizes}
+    return Reply(answer, _text(found, output, page))
 
 
 def _inputs(name: str, samples: int, data: Path | None) -> Any:
     """float64[n, ...]: images of a data set, or the array of a file."""
-    import numpy as np
-
     from snnsim.datasets import DATASETS, load_dataset
-    from snnsim.errors import FileError
 
     if name in DATASETS:
         images = load_dataset(name, data)
         return images.images[:samples].reshape(-1, 1, *images.image_shape)
+    return _array(name, samples, f"a .npy file, or one of {', '.join(DATASETS)}")
+
+
+def _array(path: str | Path, samples: int, expected: str = "a .npy file") -> Any:
+    """The first `samples` rows of the array in a file."""
+    import numpy as np
+
+    from snnsim.errors import FileError
+
     try:
-        return np.load(name, allow_pickle=False)[:samples]
-    except (OSError, ValueError) as error:
-        raise FileError(
-            f"not an array ({error})", where=name, expected="a .npy file, or one of " + ", ".join(DATASETS)
-        ) from error
+        return np.load(path, allow_pickle=False)[:samples]
+    except (OSError, ValueError, IndexError) as error:
+        raise FileError(f"not an array ({error})", where=str(path), expected=expected) from error
 
 
-def _text(found: Conversion, output: Path) -> str:
+def _text(found: Conversion, output: Path, report: Path | None) -> str:
     lines = [f"{output}: {found.method}, {found.timesteps} steps"]
     if found.certificate is not None:
         for layer in found.certificate.layers:
@@ -113,4 +129,6 @@ def _text(found: Conversion, output: Path) -> str:
                 f"  {layer.path}: {layer.n_checked:,} spike counts checked, {layer.n_mismatches:,} differ"
             )
         lines.append(f"  largest deviation of an output: {found.certificate.readout_deviation:g}")
+    if report is not None:
+        lines.append(f"  report: {report}")
     return "\n".join(lines)

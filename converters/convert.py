@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,17 @@ from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
 from snnsim.converters.calibrate import activations, check_calibration, largest, least_squares
 from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
+from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
 from snnsim.converters.fold import fold_batchnorm
+from snnsim.converters.operations import Operations
 from snnsim.converters.rate import RateCoding
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule
 from snnsim.network import Network
+
+if TYPE_CHECKING:
+    from snnsim.converters.report import ConversionReport
 
 METHODS = ("exact", "rate", "burst")
 NORMALISATIONS = ("max", "percentile", "mse")
@@ -66,6 +71,18 @@ class Conversion:
             last = self.run(inputs[low : low + _SHARE]).readout[:, -1]
             parts.append(last if self.method == "exact" else last / self.timesteps)
         return np.concatenate(parts)
+
+    def operations(self, inputs: np.ndarray) -> Operations:
+        """Operations of one inference, of the source and of the spiking network, means over the inputs."""
+        return count_operations(self, inputs)
+
+    def report(
+        self, inputs: np.ndarray, labels: np.ndarray | None, folder: Path | str
+    ) -> ConversionReport:
+        """Write report.html and report.json into a folder, from a simulation of these inputs."""
+        from snnsim.converters.report import write_conversion_report
+
+        return write_conversion_report(self, inputs, labels, folder)
 
 
 def convert(

@@ -30,6 +30,7 @@ from snnsim.kernels.layers import (
     dense_events,
     fire_integrate,
     fire_signed,
+    graded_additions,
     one_to_one_events,
     pass_maximum,
     pass_on,
@@ -81,7 +82,9 @@ class Outcome(NamedTuple):
     total: np.ndarray  # F[n_samples or 0, n_units]  sum of amounts
     readout: np.ndarray  # F[n_samples, n_steps, n_read]  potentials of the last population after each step
     events: np.ndarray  # int64[n_samples, n_p]
+    sent: np.ndarray  # F[n_samples, n_p]  sum of the absolute amounts of the events
     added: np.ndarray  # int64[n_samples, n_l]  additions (or multiplications and additions)
+    graded: np.ndarray  # int64[n_samples, n_l]  those of them that need a multiplication
     ended: np.ndarray  # int64[n_samples]  steps until nothing was on its way
 
 
@@ -160,8 +163,11 @@ def advance_sample(b, t, graph, given, outcome, work):
             moved = moved or n > 0
         work.n_events[slot, p] = n
         outcome.events[b, p] += n
+        sent = amount.dtype.type(0)
         for e in range(n):
             work.total[low + unit[e]] += amount[e]
+            sent += abs(amount[e])
+        outcome.sent[b, p] += sent
     return moved
 
 
@@ -174,8 +180,10 @@ def collect(b, t, p, graph, given, outcome, work):
         if given.steps > 1 and graph.kind[graph.source[j]] == INPUT:
             if t == 0:
                 outcome.added[b, j] += deliver(j, t, held, graph, work)
+                outcome.graded[b, j] += graded(j, t, held.size, graph, work)
         elif graph.rule[j] != MAX_POOL and t >= graph.delay[j]:
             outcome.added[b, j] += deliver(j, t, current, graph, work)
+            outcome.graded[b, j] += graded(j, t, current.size, graph, work)
     if given.steps > 1 and t < given.steps:
         for k in range(current.size):
             current[k] += held[k]
@@ -248,3 +256,14 @@ def deliver(j, t, current, graph, work):
         return np.int64(conv_events(current, unit, amount, n, weight, shape))
     index = graph.target_of[graph.index_base[j] : graph.index_base[j] + high - low]
     return np.int64(one_to_one_events(current, unit, amount, n, graph.weight[base], index))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def graded(j, t, n_target, graph, work):
+    """How many of the additions of `deliver` need a multiplication."""
+    q = graph.source[j]
+    slot = (t - graph.delay[j]) % work.n_events.shape[0]
+    low, high = graph.first[q], graph.first[q + 1]
+    unit, amount = work.unit[slot, low:high], work.amount[slot, low:high]
+    n = work.n_events[slot, q]
+    return np.int64(graded_additions(unit, amount, n, graph.rule[j], n_target, graph.shape[j]))

@@ -100,6 +100,36 @@ def one_to_one_events(current, unit, amount, n_events, weight, index):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def graded_additions(unit, amount, n_events, rule, n_target, shape):
+    """How many of the additions of these events need a multiplication: those of amounts other than 1 and -1.
+
+    n_target  number of targets of a dense projection
+    """
+    added = 0
+    for e in range(n_events):
+        if amount[e] == 1 or amount[e] == -1:
+            continue
+        if rule == DENSE:
+            added += n_target
+        elif rule == ONE_TO_ONE:
+            added += 1
+        elif rule == CONV:
+            x = unit[e] // shape[IN_C] % shape[IN_W]
+            y = unit[e] // shape[IN_C] // shape[IN_W]
+            rows, columns = 0, 0
+            for k in range(shape[KERNEL_H]):
+                top = y + shape[PAD_TOP] - k * shape[DILATION_H]
+                if top >= 0 and top % shape[STRIDE_H] == 0 and top // shape[STRIDE_H] < shape[OUT_H]:
+                    rows += 1
+            for k in range(shape[KERNEL_W]):
+                left = x + shape[PAD_LEFT] - k * shape[DILATION_W]
+                if left >= 0 and left % shape[STRIDE_W] == 0 and left // shape[STRIDE_W] < shape[OUT_W]:
+                    columns += 1
+            added += rows * columns * (shape[OUT_C] // shape[GROUPS])
+    return added
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def fire_integrate(potential, current, count, threshold, reset_to, subtract, most, unit, amount):
     """v <- v + current;  up to `most` spikes where v >= threshold;  returns the number of events.
 

@@ -30,16 +30,23 @@ class BatchResult:
     counts     int32[n_samples, n]       spikes of each unit by population, where they were asked for
     totals     F[n_samples, n]           sums of the amounts of their events
     events     int64[n_samples]          events of each population
-    additions  int64[n_samples]          additions to currents, by projection
+    spikes     F[n_samples]              sum of their absolute amounts: a burst of three counts three
+    additions  int64[n_samples]          additions to currents, by projection; of an input that acts in
+               several steps once
+    graded     int64[n_samples]          those of them that multiply, for amounts other than 1 and -1
     n_steps    int64[n_samples]          steps until nothing was on its way
+    repeat     in how many steps the input acted
     """
 
     readout: np.ndarray
     counts: dict[str, np.ndarray]
     totals: dict[str, np.ndarray]
     events: dict[str, np.ndarray]
+    spikes: dict[str, np.ndarray]
     additions: dict[str, np.ndarray]
+    graded: dict[str, np.ndarray]
     n_steps: np.ndarray
+    repeat: int
 
 
 class BatchSimulator:
@@ -87,7 +94,9 @@ class BatchSimulator:
             total=np.zeros((kept, n_units), dtype),
             readout=np.zeros((n_samples, n_steps, n_read), dtype),
             events=np.zeros((n_samples, n_p), np.int64),
+            sent=np.zeros((n_samples, n_p), dtype),
             added=np.zeros((n_samples, n_l), np.int64),
+            graded=np.zeros((n_samples, n_l), np.int64),
             ended=np.zeros(n_samples, np.int64),
         )
         jobs = max(1, min(n_samples, _SHARE * self.threads))
@@ -100,7 +109,7 @@ class BatchSimulator:
 
         for _ in self._workers.map(job, range(jobs)):
             pass  # errors of a job are raised here
-        return self._result(outcome)
+        return self._result(outcome, repeat)
 
     def _given(self, inputs: Mapping[str, np.ndarray], repeat: int) -> tuple[engine.Given, int]:
         """Events from outside as the kernel reads them."""
@@ -163,7 +172,7 @@ class BatchSimulator:
             n_events=np.zeros((slots, graph.kind.size), np.int64),
         )
 
-    def _result(self, outcome: engine.Outcome) -> BatchResult:
+    def _result(self, outcome: engine.Outcome, repeat: int) -> BatchResult:
         program = self.program
         last = program.names[-1]
         kept = program.names if outcome.spikes.shape[0] else []
@@ -172,8 +181,11 @@ class BatchSimulator:
             counts={name: outcome.spikes[:, program.units(name)][:, program.place[name]] for name in kept},
             totals={name: outcome.total[:, program.units(name)][:, program.place[name]] for name in kept},
             events={name: outcome.events[:, p] for p, name in enumerate(program.names)},
+            spikes={name: outcome.sent[:, p] for p, name in enumerate(program.names)},
             additions={name: outcome.added[:, j] for j, name in enumerate(program.links)},
+            graded={name: outcome.graded[:, j] for j, name in enumerate(program.links)},
             n_steps=outcome.ended,
+            repeat=repeat,
         )
 
     def close(self) -> None:

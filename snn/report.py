@@ -55,6 +55,8 @@ class Report:
     facts         name -> value, see `run_facts`
     command       what to type to get the same run
     config_text   the resolved config, folded away
+    facts_title   heading of the facts
+    figures_first figures stand before the tables
     """
 
     title: str
@@ -65,6 +67,8 @@ class Report:
     warnings: Sequence[str] = ()
     command: str = ""
     config_text: str = ""
+    facts_title: str = "Run"
+    figures_first: bool = False
 
 
 @dataclass(frozen=True)

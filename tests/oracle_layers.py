@@ -62,6 +62,23 @@ def fire_integrate(potential, current, count, threshold, reset_to, subtract, mos
     return n_events
 
 
+def graded_additions(unit, amount, n_events, rule, n_target, shape):
+    """Counted by adding each event of another amount on its own."""
+    added = 0
+    for e in range(n_events):
+        if abs(amount[e]) == 1 or rule == k.MAX_POOL:
+            continue
+        if rule == k.CONV:
+            size = [int(shape[i]) for i in (k.IN_C, k.KERNEL_H, k.KERNEL_W)]
+            width = int(shape[k.OUT_C] // shape[k.GROUPS])
+            current = np.zeros(int(shape[k.OUT_H] * shape[k.OUT_W] * shape[k.OUT_C]))
+            one = unit[e : e + 1], amount[e : e + 1], 1
+            added += conv_events(current, *one, np.ones((*size, width)), shape)
+        else:
+            added += n_target if rule == k.DENSE else 1
+    return added
+
+
 def fire_signed(potential, current, count, threshold, levels, most, unit, amount):
     n_events = 0
     for i in range(potential.size):

@@ -122,7 +122,7 @@ def test_command(digits, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx", reason="needs the extra `convert`")
     from test_cli_output import invoke
 
-    graph, x, _ = digits
+    graph, x, y = digits
     helper = onnx.helper
     nodes, weights, last = [], [], "x"
     for k in range(3):
@@ -151,4 +151,21 @@ def test_command(digits, tmp_path: Path) -> None:
     assert answer["data"]["certificate"]["holds"]
     network, facts = read_network(tmp_path / "net.h5")
     assert facts["method"] == "exact"
+    assert answer["data"]["report"] is None
     assert sum(p.n for p in network.populations.values()) == 90
+
+    np.save(tmp_path / "y.npy", y[:60])
+    given = ("convert", tmp_path / "m.onnx", "--calibrate", tmp_path / "x.npy", "-o", tmp_path / "net2.h5")
+    result = invoke(*given, "--report", tmp_path / "out", "--labels", tmp_path / "y.npy", "--samples", "40")
+    assert result.exit_code == 0, result.output
+    assert str(tmp_path / "out" / "report.html") in result.stdout
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert content["diagnosis"]["n_samples"] == 40
+    assert content["diagnosis"]["accuracy"][-1] > 0.9
+    assert invoke(*given, "--labels", tmp_path / "y.npy").exit_code == 2
+    np.save(tmp_path / "z.npy", y[:7])
+    given = (*given[:-1], tmp_path / "net3.h5")
+    result = invoke(*given, "--report", tmp_path / "o2", "--labels", tmp_path / "z.npy")
+    assert result.exit_code == 3
+    assert "labels that do not fit the inputs" in result.stderr
+    assert not (tmp_path / "net3.h5").exists()

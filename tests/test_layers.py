@@ -70,6 +70,8 @@ def test_convolution(rule: Conv, seed: int, dtype: str) -> None:
     added = kernel.conv_events(one, unit, amount, unit.size, weight, shape)
     assert added == oracle.conv_events(two, unit, amount, unit.size, weight, shape)
     assert one.tobytes() == two.tobytes()
+    graded = (unit, amount, unit.size, kernel.CONV, n_target, shape)
+    assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
     x = np.zeros(n_source)
     x[unit] = amount
     dense = apply(rule, x[_place((c, rule.height, rule.width), n_source)][None])[0]
@@ -105,6 +107,12 @@ def test_dense(dtype: str, n_events: int) -> None:
     assert kernel.dense_events(one, unit, amount, n_events, weight) == 7 * n_events
     oracle.dense_events(two, unit, amount, n_events, weight)
     assert one.tobytes() == two.tobytes()
+    amount[: n_events // 2] = 1
+    amount[:1] = -1
+    shape = np.zeros(kernel.N_GEOMETRY, np.int64)
+    for rule in (kernel.DENSE, kernel.ONE_TO_ONE, kernel.MAX_POOL):
+        graded = (unit, amount, n_events, rule, 7, shape)
+        assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
