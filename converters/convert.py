@@ -94,6 +94,20 @@ def convert(
 ) -> Conversion: ...
 
 
+@overload
+def convert(
+    model: Any,
+    calibration: np.ndarray,
+    method: str,
+    *,
+    timesteps: int | None = None,
+    levels: int = 15,
+    normalisation: str = "mse",
+    correction: str | None = None,
+    certify_on: np.ndarray | None = None,
+) -> Conversion | TimeCoded: ...
+
+
 def convert(
     model: Any,
     calibration: np.ndarray,
@@ -116,8 +130,8 @@ def convert(
                    auto: the cheapest of many that is as good as the best; see converters/auto.py
     levels         exact: largest integer activation
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
-    correction     none; bias: means of each channel are those of the source (the default of exact); potential: those of each neuron,
-                   for rate and burst; see converters/exact.py and correction.py
+    correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
+                   start, of each neuron, for rate and burst; see converters/exact.py and correction.py
     Raises ConfigError for arguments that cannot be, ConversionError for models.
     """
     correction = correction or ("bias" if method == "exact" else "none")
@@ -129,7 +143,8 @@ def convert(
         if value not in known:
             raise ConfigError(f"no such {name}", where=name, got=value, fix=nearest(value, known))
     if method == "exact" and correction == "potential":
-        raise ConfigError("exact networks have one bias a channel", where="correction", expected="bias or none")
+        problem = "exact networks start from half a threshold"
+        raise ConfigError(problem, where="correction", got=correction, expected="bias or none")
     timesteps = check(timesteps or (1 if method == "exact" else 32), _COUNT, "timesteps")
     levels = check(levels, _COUNT, "levels")
     graph = fold_batchnorm(_graph(model, calibration))

@@ -53,7 +53,7 @@ def corrected(
         else:
             continue
         changed = population.replace(neuron=neuron.replace(**changes))
-        network = network.replace(populations=network.populations | {name: changed})
+        network = network.replace(populations={**network.populations, name: changed})
     return network
 
 

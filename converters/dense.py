@@ -1,8 +1,8 @@
 """What a layered network computes when all its input is there at once: integers, without any time.
 
 Written on its own, as a check of the event-driven kernels: matrices and windows in numpy, nothing shared with
-them but the description.  With weights on the grid of converters/exact.py every sum is exact, in any order, so
-products of matrices are left to BLAS.
+them but the description.  With weights on the grid of converters/exact.py every sum is exact, in any order,
+so products of matrices are left to BLAS.
 """
 
 from __future__ import annotations

@@ -116,16 +116,23 @@ def _rounded(p: Projection, grid: float) -> Projection:
 
 
 def quantised(
-    graph: g.Graph, calibration: np.ndarray, levels: int, input_bits: int = 16, *, centre: bool = True
+    graph: g.Graph,
+    calibration: np.ndarray,
+    levels: int,
+    input_bits: int = 16,
+    *,
+    centre: bool = True,
+    source: dict[str, np.ndarray] | None = None,
 ) -> tuple[Network, float]:
     """The layered network of an exact conversion, and the value of one unit of its input.
 
     calibration  float64[n_samples, *shape]
+    source       what `activations` gives for it, where that is known
     centre       move biases to where values are nearest to the source's, see `centred`
     Thresholds are those nearest to the activations.
     """
     scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2 ** (input_bits - 1)
-    source = activations(graph, calibration)
+    source = activations(graph, calibration) if source is None else source
     coding = ExactCoding(
         {
             node.name: least_squares(source[node.name], levels)
@@ -148,7 +155,7 @@ def centred(
 
     source  float64[n_samples, *shape] of each activation and of the output
     inputs  float64[n_samples, n]  amounts that belong to them
-    Layer after layer, each with quantised values of those before; no bias moves by more than half a threshold.
+    Layer after layer, each with quantised values of those before; biases move by half a threshold at most.
     The least squares are ours: making means equal (Li et al. 2021, light calibration) loses accuracy with few
     levels, where most of a mean can be the values that are cut.  Outputs do get the source's means.
     """
@@ -171,9 +178,10 @@ def centred(
 
 
 def _shift(z: np.ndarray, values: np.ndarray, theta: np.ndarray, levels: int) -> np.ndarray:
-    """float64[channels]: s for the least mean of (a - theta clip(floor((z + s) / theta + 1/2), 0, levels))**2.
+    """float64[channels]: the s with the least mean of (values - theta n)**2.
 
-    z, values a  float64[channels, n];  theta  float64[channels, 1]
+    n = clip(floor((z + s) / theta + 1/2), 0, levels)
+    z, values  float64[channels, n];  theta  float64[channels, 1]
     """
     if z.shape[1] > _SAMPLES:
         looked_at = np.random.default_rng(0).integers(0, z.shape[1], _SAMPLES)
@@ -191,7 +199,7 @@ def _shift(z: np.ndarray, values: np.ndarray, theta: np.ndarray, levels: int) ->
 def _with_bias(network: Network, name: str, bias: np.ndarray) -> Network:
     population = network.populations[name]
     changed = population.replace(neuron=population.unit.replace(bias_mv=bias))
-    return network.replace(populations=network.populations | {name: changed})
+    return network.replace(populations={**network.populations, name: changed})
 
 
 def amounts(x: np.ndarray, scale: float) -> np.ndarray:

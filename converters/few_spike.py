@@ -2,7 +2,7 @@
 
     v <- z;   for k = 1..K:  h = alpha 2^-k;  spike where v >= h;  v <- v - h spike;   value = sum of h spike
 
-which is relu(z) rounded down to a multiple of alpha 2^-K, for z < alpha: an error below alpha 2^-K.  All layers
+which is relu(z) rounded down to a multiple of alpha 2^-K, for z < alpha: an error below alpha 2^-K.  Layers
 keep step: one fires in the K steps in which the next only listens, so an input takes K steps a layer.
 Source: Stoeckl & Maass 2021.
 

@@ -9,8 +9,8 @@ stands for the activation e_j - t_j:
 
 so that t_max - t_i = clip(sum_j W_ij a_j + b_i, 0, t_max - t_min): the source's ReLU, up to rounding of times
 alone.  Nothing can fire before t_min, so a spike is one event: it adds W_ij (e_j - t_j) to what it reaches.
-Max pooling passes on the earliest spike of a window.  Averages, additions and joins have no neurons: spikes go
-through them to the next layer.  Negative inputs come from a second unit (OFF) with opposite weights.
+Max pooling passes on the earliest spike of a window.  Averages, additions and joins have no neurons: spikes
+go through them to the next layer.  Negative inputs come from a second unit (OFF) with opposite weights.
 
 A window is as long as `margin` times the largest activation in calibration; a larger one is cut there, and
 counted.  Units of time are those of activations.
@@ -40,7 +40,7 @@ class TimedResult:
 
     outputs    float64[n_samples, n]   potentials of the last layer when the windows before it have ended
     times      float64[n_samples, *shape] by activation: of its spike, inf without; where they were asked for
-    spikes     int64[n_samples] by input and activation (and `name of a max pool`: spikes it passes on)
+    spikes     int64[n_samples] by input and activation, and by max pool: those it passes on
     additions  int64[n_samples] by operation: what spikes add to potentials, borders exact
     cut        int64[n_samples] by activation: neurons at the beginning of their window
     """
@@ -117,7 +117,7 @@ def time_coded(graph: g.Graph, calibration: np.ndarray, margin: float = MARGIN) 
 
 @dataclass(frozen=True)
 class _Spikes:
-    """Units that fire once: times float64[n, *shape] (inf: silent), the end of their windows, and their signs."""
+    """Units that fire once: times float64[n, *shape] (inf: silent), ends of windows, signs."""
 
     time: np.ndarray
     end: np.ndarray  # float64[*shape]
@@ -174,7 +174,8 @@ class _Run:
         end = self.coded.windows[name][1]
         size = np.minimum(np.abs(x), end)
         self.cut[name] = _per_sample(np.abs(x) > end)
-        return self._fire(name, np.where(size > 0, end - size, np.inf), end, np.sign(x) if (x < 0).any() else None)
+        sign = np.sign(x) if (x < 0).any() else None
+        return self._fire(name, np.where(size > 0, end - size, np.inf), end, sign)
 
     def _fire(self, name: str, time: np.ndarray, end: float, sign: np.ndarray | None = None) -> _Spikes:
         found = _Spikes(time, np.full(time.shape[1:], end), sign)
@@ -275,7 +276,8 @@ def _additions(node: g.Linear | g.Conv | g.Affine, events: np.ndarray) -> np.nda
         return _per_sample(events) * node.weight.shape[0]
     if isinstance(node, g.Affine):
         return _per_sample(events)
-    slide = windows.Slide(node.weight.shape[2:], node.stride, node.padding, node.dilation, False)  # type: ignore[arg-type]
+    kernel = (node.weight.shape[2], node.weight.shape[3])
+    slide = windows.Slide(kernel, node.stride, node.padding, node.dilation, False)
     return _per_sample(windows.sums(events, slide)) * (node.weight.shape[0] // node.groups)
 
 

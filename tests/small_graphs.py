@@ -14,14 +14,15 @@ def residual(seed: int = 0) -> tuple[g.Graph, np.ndarray]:
     def conv(name: str, source: str, n_in: int, n_out: int, groups: int = 1, size: int = 8) -> g.Conv:
         weight = rng.normal(size=(n_out, n_in // groups, 3, 3)) / np.sqrt(4.5 * n_in / groups)
         bias = 0.1 * rng.normal(size=n_out)
-        return g.Conv(name, name, (source,), (n_out, size, size), weight, bias, (1, 1), (1, 1, 1, 1), (1, 1), groups)
+        shape, pad = (n_out, size, size), (1, 1, 1, 1)
+        return g.Conv(name, name, (source,), shape, weight, bias, (1, 1), pad, (1, 1), groups)
 
     def relu(name: str, source: g.Node, cap: float | None = None) -> g.ReLU:
         return g.ReLU(name, name, (source.name,), source.shape, cap)
 
     nodes: list[g.Node] = [g.Input("x", "x", (), (1, 8, 8))]
-    nodes += [first := conv("c0", "x", 1, 4), a0 := relu("a0", first)]
-    nodes += [second := conv("c1", "a0", 4, 4, groups=2), a1 := relu("a1", second, 1.5)]
+    nodes += [first := conv("c0", "x", 1, 4), relu("a0", first)]
+    nodes += [second := conv("c1", "a0", 4, 4, groups=2), relu("a1", second, 1.5)]
     nodes += [third := conv("c2", "a1", 4, 4), g.Add("sum", "sum", ("c2", "a0"), third.shape)]
     nodes += [g.ReLU("a2", "a2", ("sum",), third.shape)]
     nodes += [g.MaxPool("top", "top", ("a2",), (4, 4, 4), (2, 2), (2, 2))]

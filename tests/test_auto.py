@@ -13,7 +13,9 @@ from snnsim.converters.convert import convert
 
 def test_choice_on_a_small_network() -> None:
     graph, x = mlp(sizes=(20, 16, 12, 4))
-    made = automatic(graph, x, levels=(1, 15), timesteps=(4, 16), normalisations=("mse", "percentile"))
+    made = automatic(
+        graph, x, levels=(1, 15), timesteps=(4, 16), normalisations=("mse", "percentile"), thorough=True
+    )
     choice = made.choice
     assert choice is not None
     assert len(choice.candidates) == 2 + 2 * 2 * 2 + 1
@@ -28,6 +30,17 @@ def test_choice_on_a_small_network() -> None:
     (timed,) = [c for c in choice.candidates if c.method == "ttfs"]
     assert timed.agreement == 1.0
     assert json.loads(json.dumps(choice.as_dict()))["taken"]["method"] == made.method
+
+
+def test_what_can_only_cost_more_is_left_out() -> None:
+    """The same is taken, from fewer."""
+    graph, x = mlp()
+    options = {"levels": (1, 255), "timesteps": (4, 256), "normalisations": ("mse",)}
+    all_tried, fewer = automatic(graph, x, thorough=True, **options), automatic(graph, x, **options)
+    assert all_tried.choice is not None
+    assert fewer.choice is not None
+    assert fewer.choice.taken == all_tried.choice.taken
+    assert set(fewer.choice.candidates) < set(all_tried.choice.candidates)
 
 
 def test_additions_are_those_of_the_simulation() -> None:

@@ -29,4 +29,4 @@ def test_networks_approach_the_source(make) -> None:
     errors = [np.abs(few_spike_coded(graph, x, steps).predict(x) - source).max() for steps in (6, 12, 24)]
     assert errors[0] > 20 * errors[1] > 400 * errors[2]
     _, spikes = few_spike_coded(graph, x, 6).run(x)
-    assert all(0 < count.mean() for count in spikes.values())
+    assert all(count.mean() > 0 for count in spikes.values())

@@ -29,7 +29,8 @@ def test_balancing_finds_the_fixed_point() -> None:
     graph, x = mlp()
     source = activations(graph, x)
     once = balanced(graph, x, share=len(x))
-    assert np.allclose(once["a0"], np.where(source["a0"].any(axis=0), 2 * source["a0"].mean(axis=0), once["a0"]))
+    alive = source["a0"].any(axis=0)
+    assert np.allclose(once["a0"][alive], 2 * source["a0"].mean(axis=0)[alive])
     many = balanced(graph, np.concatenate([x] * 40), share=4)
     top = source["a0"].max(axis=0)
     assert np.all(many["a0"][top > 0] <= 2 * top[top > 0])
@@ -93,5 +94,5 @@ def test_unknown_normalisation_and_correction() -> None:
         convert(graph, x, "rate", normalisation="ballanced")
     with pytest.raises(ConfigError, match="no such correction; got 'biass'"):
         convert(graph, x, "rate", correction="biass")
-    with pytest.raises(ConfigError, match="exact networks have one bias a channel"):
+    with pytest.raises(ConfigError, match="exact networks start from half a threshold"):
         convert(graph, x, "exact", correction="potential")
