@@ -21,6 +21,7 @@ class Method(StrEnum):
     EXACT = "exact"
     RATE = "rate"
     BURST = "burst"
+    AUTO = "auto"
 
 
 class Normalisation(StrEnum):
@@ -28,7 +29,21 @@ class Normalisation(StrEnum):
 
     MSE = "mse"
     PERCENTILE = "percentile"
+    PERCENTILE_LAYER = "percentile-layer"
     MAX = "max"
+    MAX_LAYER = "max-layer"
+    BALANCED = "balanced"
+    SPIKINGJELLY = "spikingjelly"
+    SPIKINGJELLY_MAX = "spikingjelly-max"
+    SNNTOOLBOX = "snntoolbox"
+
+
+class Correction(StrEnum):
+    """What calibration data move, layer after layer."""
+
+    NONE = "none"
+    BIAS = "bias"
+    POTENTIAL = "potential"
 
 
 def convert(
@@ -46,6 +61,10 @@ def convert(
     normalisation: Annotated[
         Normalisation, typer.Option(help="rate, burst: thresholds.")
     ] = Normalisation.MSE,
+    correction: Annotated[
+        Correction | None,
+        typer.Option(help="What calibration moves. Default: exact bias, else none.", show_default=False),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Calibration inputs that are used.")] = 1024,
     builder: Annotated[
         str | None, typer.Option(help="package.module:function that builds the torch module.")
@@ -83,14 +102,16 @@ def convert(
         graph = read_torch_file(model, builder, inputs[:8].astype("float32"))
     inputs = inputs.reshape(len(inputs), *graph.nodes[0].shape)
     found = convert_model(
-        graph, inputs, method.value, timesteps=timesteps, levels=levels, normalisation=normalisation.value
-    )
+        graph, inputs, method.value, timesteps=timesteps, levels=levels, normalisation=normalisation.value,
+        correction=correction.value if correction else None,
+    )  # fmt: skip
     facts = {
         "method": found.method,
         "timesteps": found.timesteps,
         "input_scale": found.input_scale,
         "input_shape": list(graph.nodes[0].shape),
         "certificate": found.certificate.as_dict() if found.certificate else None,
+        "choice": found.choice.as_dict() if found.choice else None,
     }
     page = None if report is None else found.report(inputs, classes, report).html
     write_network(output, found.network, facts)
@@ -123,6 +144,15 @@ def _array(path: str | Path, samples: int, expected: str = "a .npy file") -> Any
 
 def _text(found: Conversion, output: Path, report: Path | None) -> str:
     lines = [f"{output}: {found.method}, {found.timesteps} steps"]
+    if found.choice is not None:
+        lines.append(f"  best of {len(found.choice.candidates)} on {found.choice.n_samples} samples:")
+        for one in found.choice.pareto:
+            name = f"{one.method} {one.normalisation}".strip()
+            size = f"levels {one.levels}" if one.levels else f"T {one.timesteps}"
+            mark = "  <- taken" if one is found.choice.taken else ""
+            lines.append(
+                f"    {name:16} {size:9} agreement {one.agreement:.2%}  additions {one.additions:,.0f}{mark}"
+            )
     if found.certificate is not None:
         for layer in found.certificate.layers:
             lines.append(

@@ -15,24 +15,49 @@ _LEAST = 1e-6  # threshold of a channel that is never active, relative to its la
 def activations(graph: Graph, inputs: np.ndarray, share: int = 64) -> dict[str, np.ndarray]:
     """float64[n_samples, *shape] of every ReLU and of the last node, `share` samples at a time."""
     wanted = [node.name for node in graph.nodes if isinstance(node, ReLU)] + [graph.nodes[-1].name]
-    found: dict[str, list[np.ndarray]] = {name: [] for name in wanted}
+    found = {name: np.empty((len(inputs), *graph[name].shape)) for name in wanted}
     for low in range(0, len(inputs), share):
         values = graph.evaluate(inputs[low : low + share])
-        for name, parts in found.items():
-            parts.append(values[name])
-    return {name: np.concatenate(parts) for name, parts in found.items()}
+        for name, kept in found.items():
+            kept[low : low + share] = values[name]
+    return found
 
 
-def largest(values: np.ndarray, percentile: float = 100.0, *, by_channel: bool = True) -> np.ndarray:
-    """float64[channels]: a percentile of the active values of each channel, or of the layer for all.
+def largest(
+    values: np.ndarray, percentile: float = 100.0, *, by_channel: bool = True, silent: bool = False
+) -> np.ndarray:
+    """float64[channels]: a percentile of the values of each channel, or of the layer for all.
 
-    Source: Diehl et al. 2015 (100), Rueckauer et al. 2017 (99.9).
+    silent  values that are zero count too
+    Source: Diehl et al. 2015 (100), Rueckauer et al. 2017 (99.9 of the active values).
     """
     rows = by_channels(values)
     if not by_channel:
-        rows = np.broadcast_to(rows.reshape(1, -1), (rows.shape[0], rows.size))
-        return np.full(rows.shape[0], _percentile(rows[0], percentile))
-    return _alive(np.array([_percentile(row, percentile) for row in rows]))
+        top = _alive(np.array([_percentile(rows.reshape(-1), percentile, silent)]))
+        return np.repeat(top, rows.shape[0])
+    return _alive(np.array([_percentile(row, percentile, silent) for row in rows]))
+
+
+def balanced(graph: Graph, inputs: np.ndarray, share: int = 16) -> dict[str, np.ndarray]:
+    """float64[channels] by activation: local threshold balancing, `share` samples at a time.
+
+    theta_c <- theta_c + 2 mean(max(a_c - theta_c, 0)), from 0;  the next layer gets min(a_c, theta_c)
+    Source: Bu et al. 2025.
+    """
+    found: dict[str, np.ndarray] = {}
+    for low in range(0, len(inputs), share):
+        values = {graph.input.name: inputs[low : low + share]}
+        for node in graph.nodes[1:]:
+            value = node.value(*(values[name] for name in node.inputs))
+            if isinstance(node, ReLU):
+                others = (0, *range(2, value.ndim))
+                theta = found.get(node.name, np.zeros(value.shape[1]))
+                per_channel = (-1,) + (1,) * (value.ndim - 2)
+                excess = np.maximum(value - theta.reshape(per_channel), 0.0)
+                found[node.name] = theta = theta + 2.0 * excess.mean(axis=others)
+                value = np.minimum(value, theta.reshape(per_channel))
+            values[node.name] = value
+    return {name: _alive(theta) for name, theta in found.items()}
 
 
 def least_squares(values: np.ndarray, levels: int) -> np.ndarray:
@@ -60,9 +85,9 @@ def by_channels(values: np.ndarray) -> np.ndarray:
     return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
 
 
-def _percentile(row: np.ndarray, percentile: float) -> float:
-    active = row[row > 0]
-    return float(np.percentile(active, percentile)) if active.size else 0.0
+def _percentile(row: np.ndarray, percentile: float, silent: bool) -> float:
+    counted = row if silent else row[row > 0]
+    return float(np.percentile(counted, percentile)) if counted.size else 0.0
 
 
 def _alive(theta: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
 """What a layered network computes when all its input is there at once: integers, without any time.
 
 Written on its own, as a check of the event-driven kernels: matrices and windows in numpy, nothing shared with
-them but the description.  With weights on the grid of converters/exact.py every sum is exact.
+them but the description.  With weights on the grid of converters/exact.py every sum is exact, in any order,
+so products of matrices are left to BLAS.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
+from snnsim.converters import windows
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, Window
@@ -21,25 +22,34 @@ def evaluate(network: Network, inputs: dict[str, np.ndarray]) -> dict[str, np.nd
     inputs  float64[n_samples, n]  total amounts
     """
     found = {name: np.asarray(value, dtype=np.float64) for name, value in inputs.items()}
-    for name, population in network.populations.items():  # each after those that lead to it
-        n_samples = next(iter(found.values())).shape[0]
-        total = np.zeros((n_samples, population.n))
-        for p in network.projections.values():
-            if p.target == name:
-                total += float(p.weight) * apply(p.rule, found[p.source])  # type: ignore[arg-type]
-        neuron = population.unit
-        if isinstance(neuron, SignedIF):
-            z = total + np.asarray(neuron.bias_mv)
-            levels = np.floor((z + np.asarray(neuron.v_init_mv)) / np.asarray(neuron.v_th_mv))
-            total = np.clip(levels, 0, neuron.levels)
-        elif isinstance(neuron, Readout):
-            total = total + np.asarray(neuron.bias_mv)
-        elif not isinstance(neuron, Relay | Maximum):
-            raise ConversionError(
-                "no integer form", where=f"populations.{name}", got=neuron.KIND, expected="signed_if"
-            )
-        found[name] = total
+    for name in network.populations:  # each after those that lead to it
+        found[name] = emitted(network, name, arriving(network, name, found))
     return found
+
+
+def arriving(network: Network, name: str, found: dict[str, np.ndarray]) -> np.ndarray:
+    """float64[n_samples, n]: what reaches population `name` in all, without its bias."""
+    total = np.zeros((len(next(iter(found.values()))), network.populations[name].n))
+    for p in network.projections.values():
+        if p.target == name:
+            total += float(p.weight) * apply(p.rule, found[p.source])  # type: ignore[arg-type]
+    return total
+
+
+def emitted(network: Network, name: str, total: np.ndarray) -> np.ndarray:
+    """float64[n_samples, n]: what population `name` makes of all that reaches it."""
+    neuron = network.populations[name].unit
+    if isinstance(neuron, SignedIF):
+        z = total + np.asarray(neuron.bias_mv)
+        levels = np.floor((z + np.asarray(neuron.v_init_mv)) / np.asarray(neuron.v_th_mv))
+        return np.clip(levels, 0, neuron.levels)
+    if isinstance(neuron, Readout):
+        return total + np.asarray(neuron.bias_mv)
+    if not isinstance(neuron, Relay | Maximum):
+        raise ConversionError(
+            "no integer form", where=f"populations.{name}", got=neuron.KIND, expected="signed_if"
+        )
+    return total
 
 
 def apply(rule: LayerRule, x: np.ndarray) -> np.ndarray:
@@ -52,31 +62,19 @@ def apply(rule: LayerRule, x: np.ndarray) -> np.ndarray:
         return out
     if not isinstance(rule, Window):
         raise ConversionError("no dense form", where="rule", got=type(rule).__name__)
-    windows = _windows(rule, x, -np.inf if isinstance(rule, MaxPool) else 0.0)
+    maps, slide = x.reshape(len(x), rule.channels()[0], rule.height, rule.width), _slide(rule)
     if isinstance(rule, Conv):
-        n, _, h, w = windows.shape[:4]
-        grouped = windows.reshape(n, rule.groups, -1, *windows.shape[2:])
-        weight = rule.weight.reshape(rule.groups, -1, *rule.weight.shape[1:])
-        return np.einsum("ngihwab,goiab->ngohw", grouped, weight, optimize=True).reshape(n, -1)
-    reduced = windows.max(axis=(4, 5)) if isinstance(rule, MaxPool) else windows.sum(axis=(4, 5))
-    return reduced.reshape(len(x), -1)
+        found = windows.convolve(maps, rule.weight, slide, rule.groups)
+    else:
+        found = (windows.maxima if isinstance(rule, MaxPool) else windows.sums)(maps, slide)
+    return found.reshape(len(x), -1)
 
 
-def _windows(rule: Window, x: np.ndarray, border: float) -> np.ndarray:
-    """[n_samples, channels, rows, columns, kernel rows, kernel columns] of a padded map."""
-    c = rule.channels()[0]
-    (kernel_h, kernel_w), (out_h, out_w) = rule.kernel(), rule.target_map()
-    reach_h = (out_h - 1) * rule.stride_h + (kernel_h - 1) * rule.dilation_h + 1
-    reach_w = (out_w - 1) * rule.stride_w + (kernel_w - 1) * rule.dilation_w + 1
-    padded = np.full(
-        (len(x), c, max(reach_h, rule.pad_top + rule.height), max(reach_w, rule.pad_left + rule.width)),
-        border,
+def _slide(rule: Window) -> windows.Slide:
+    return windows.Slide(
+        rule.kernel(),
+        (rule.stride_h, rule.stride_w),
+        (rule.pad_top, rule.pad_bottom, rule.pad_left, rule.pad_right),
+        (rule.dilation_h, rule.dilation_w),
+        bool(getattr(rule, "ceil_mode", False)),
     )
-    padded[:, :, rule.pad_top : rule.pad_top + rule.height, rule.pad_left : rule.pad_left + rule.width] = (
-        x.reshape(len(x), c, rule.height, rule.width)
-    )
-    span = ((kernel_h - 1) * rule.dilation_h + 1, (kernel_w - 1) * rule.dilation_w + 1)
-    view = sliding_window_view(padded, span, axis=(2, 3))  # type: ignore[call-overload]
-    return view[:, :, :: rule.stride_h, :: rule.stride_w, :: rule.dilation_h, :: rule.dilation_w][
-        :, :, :out_h, :out_w
-    ]

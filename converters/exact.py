@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.converters import graph as g
-from snnsim.converters.build import build
-from snnsim.converters.calibrate import activations, least_squares
+from snnsim.converters.build import INPUT, build
+from snnsim.converters.calibrate import activations, by_channels, least_squares
+from snnsim.converters.dense import arriving, emitted
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, SumPool
@@ -26,6 +27,8 @@ from snnsim.network import Network
 from snnsim.projection import Projection
 
 _BITS = 48  # of the largest sum; 53 hold it, and what is left holds quotients by the threshold
+_SAMPLES = 8192  # values of a channel that are looked at for its mean
+_SHIFTS = 21  # of a bias, from minus to plus half a threshold
 
 
 @dataclass(frozen=True)
@@ -113,16 +116,23 @@ def _rounded(p: Projection, grid: float) -> Projection:
 
 
 def quantised(
-    graph: g.Graph, calibration: np.ndarray, levels: int, input_bits: int = 16
+    graph: g.Graph,
+    calibration: np.ndarray,
+    levels: int,
+    input_bits: int = 16,
+    *,
+    centre: bool = True,
+    source: dict[str, np.ndarray] | None = None,
 ) -> tuple[Network, float]:
     """The layered network of an exact conversion, and the value of one unit of its input.
 
     calibration  float64[n_samples, *shape]
-    Thresholds are those nearest to the activations; then each channel's bias is moved until its mean over the
-    calibration data is that of the source (Li et al. 2021, light calibration), layer after layer.
+    source       what `activations` gives for it, where that is known
+    centre       move biases to where values are nearest to the source's, see `centred`
+    Thresholds are those nearest to the activations.
     """
     scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2 ** (input_bits - 1)
-    source = activations(graph, calibration)
+    source = activations(graph, calibration) if source is None else source
     coding = ExactCoding(
         {
             node.name: least_squares(source[node.name], levels)
@@ -133,7 +143,63 @@ def quantised(
         scale,
     )
     network = build(graph, coding)
+    if centre:
+        network = centred(network, graph, source, amounts(calibration, scale))
     return on_grid(network, 2.0**input_bits), scale
+
+
+def centred(
+    network: Network, graph: g.Graph, source: dict[str, np.ndarray], inputs: np.ndarray
+) -> Network:
+    """The network with the bias of each channel moved to where its quantised values are nearest the source's.
+
+    source  float64[n_samples, *shape] of each activation and of the output
+    inputs  float64[n_samples, n]  amounts that belong to them
+    Layer after layer, each with quantised values of those before; biases move by half a threshold at most.
+    The least squares are ours: making means equal (Li et al. 2021, light calibration) loses accuracy with few
+    levels, where most of a mean can be the values that are cut.  Outputs do get the source's means.
+    """
+    found = {INPUT: inputs}
+    for name, population in network.populations.items():
+        total, neuron = arriving(network, name, found), population.unit
+        if isinstance(neuron, SignedIF):
+            values = source[name]
+            z = by_channels((total + np.asarray(neuron.bias_mv)).reshape(values.shape))
+            theta = by_channels(np.asarray(neuron.v_th_mv).reshape(1, *values.shape[1:]))[:, :1]
+            shift = _shift(z, by_channels(values), theta, neuron.levels)
+            bias = np.asarray(neuron.bias_mv) + np.repeat(shift, population.n // shift.size)
+            network = _with_bias(network, name, bias)
+        elif isinstance(neuron, Readout):
+            bias = np.asarray(neuron.bias_mv)
+            out = source[graph.output.name].reshape(len(inputs), -1)
+            network = _with_bias(network, name, bias + (out - total - bias).mean(axis=0))
+        found[name] = emitted(network, name, total)
+    return network
+
+
+def _shift(z: np.ndarray, values: np.ndarray, theta: np.ndarray, levels: int) -> np.ndarray:
+    """float64[channels]: the s with the least mean of (values - theta n)**2.
+
+    n = clip(floor((z + s) / theta + 1/2), 0, levels)
+    z, values  float64[channels, n];  theta  float64[channels, 1]
+    """
+    if z.shape[1] > _SAMPLES:
+        looked_at = np.random.default_rng(0).integers(0, z.shape[1], _SAMPLES)
+        z, values = z[:, looked_at], values[:, looked_at]
+    z, values = z / theta, values / theta
+    shifts = np.linspace(-0.5, 0.5, _SHIFTS)
+    errors = [
+        ((values - np.clip(np.floor(z + (shift + 0.5)), 0, levels)) ** 2).mean(axis=1) for shift in shifts
+    ]
+    # Of equal errors the one nearest to no shift: a channel that never fires stays as it is.
+    order = np.argsort(np.abs(shifts), kind="stable")
+    return np.asarray(shifts[order][np.argmin(np.array(errors)[order], axis=0)] * theta[:, 0])
+
+
+def _with_bias(network: Network, name: str, bias: np.ndarray) -> Network:
+    population = network.populations[name]
+    changed = population.replace(neuron=population.unit.replace(bias_mv=bias))
+    return network.replace(populations={**network.populations, name: changed})
 
 
 def amounts(x: np.ndarray, scale: float) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_SEEN = 2**17  # values that the windows of a few samples see: 1 MB
+
 
 class Slide(NamedTuple):
     """How a window moves over a map; padding is (top, bottom, left, right)."""
@@ -53,13 +55,21 @@ class Slide(NamedTuple):
 
 
 def convolve(x: np.ndarray, weight: np.ndarray, slide: Slide, groups: int) -> np.ndarray:
-    """float64[n, out, rows, columns]: sum of weight[out, in / groups, i, j] times what the windows see."""
-    n, out = len(x), weight.shape[0]
+    """float64[n, out, rows, columns]: sum of weight[out, in / groups, i, j] times what the windows see.
+
+    One product of matrices for a few samples at a time, so that what the windows see stays in the cache.
+    """
+    n, channels, out = len(x), x.shape[1], weight.shape[0]
     rows, columns = slide.output((x.shape[2], x.shape[3]))
-    kernel = weight.reshape(groups, out // groups, *weight.shape[1:])
-    total = np.zeros((n, groups, out // groups, rows * columns))
-    for i, j, patch in slide.patches(x, 0.0):
-        total += kernel[:, :, :, i, j] @ patch.reshape(n, groups, weight.shape[1], rows * columns)
+    matrix = weight.reshape(groups, out // groups, -1)
+    total = np.empty((n, groups, out // groups, rows * columns))
+    share = max(1, _SEEN // max(1, channels * slide.kernel[0] * slide.kernel[1] * rows * columns))
+    for low in range(0, n, share):
+        part = x[low : low + share]
+        seen = np.empty((len(part), channels, *slide.kernel, rows, columns))
+        for i, j, patch in slide.patches(part, 0.0):
+            seen[:, :, i, j] = patch
+        total[low : low + share] = matrix @ seen.reshape(len(part), groups, -1, rows * columns)
     return total.reshape(n, out, rows, columns)
 
 

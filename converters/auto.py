@@ -1,0 +1,161 @@
+"""Choice of a conversion: many are tried on calibration data, and the cheapest good one is taken.
+
+    exact   1, 3, 7, 15 levels, all input at once
+    rate    4, 8, 16, 32 steps, each with several normalisations
+    burst   the same
+    ttfs    for comparison: it is no network, so it is never taken
+
+More steps cost more; so a normalisation is left where it costs more than a network that agrees on all samples.
+
+Agreement is the share of samples whose largest output is the source's; cost are additions to potentials for a
+sample, over all connections, those of the input included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+
+import numpy as np
+
+from snnsim.converters import graph as g
+from snnsim.converters.calibrate import activations
+from snnsim.converters.certificate import certify
+from snnsim.converters.convert import Conversion, rated
+from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.ttfs import time_coded
+from snnsim.errors import ConversionError
+
+LEVELS = (1, 3, 7, 15)
+TIMESTEPS = (4, 8, 16, 32)
+NORMALISED = ("percentile", "mse", "balanced")
+TOLERANCE = 0.005
+_TRIED_ON = 256  # samples at most
+_SHARE = 128  # samples at a time
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One conversion that was tried.
+
+    levels         exact: largest integer; else 0
+    timesteps      over which an input comes or acts; 0: continuous time
+    normalisation  rate, burst
+    agreement      share of samples with the source's largest output
+    error          root mean square of the outputs' deviation, relative to that of the source's outputs
+    additions      for a sample, the mean
+    """
+
+    method: str
+    levels: int
+    timesteps: int
+    normalisation: str
+    agreement: float
+    error: float
+    additions: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was tried, and what was taken.
+
+    candidates  in the order of their additions
+    taken       the network with the fewest additions, of those at most `tolerance` below the best agreement
+    n_samples   that candidates were compared on
+    """
+
+    candidates: tuple[Candidate, ...]
+    taken: Candidate
+    tolerance: float
+    n_samples: int
+
+    @property
+    def pareto(self) -> tuple[Candidate, ...]:
+        """Those that none with as few additions surpasses in agreement (or, at equal agreement, in error)."""
+        found: list[Candidate] = []
+        for one in self.candidates:
+            if not found or (one.agreement, -one.error) > (found[-1].agreement, -found[-1].error):
+                found.append(one)
+        return tuple(found)
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "n_samples": self.n_samples,
+            "tolerance": self.tolerance,
+            "taken": asdict(self.taken),
+            "pareto": [asdict(one) for one in self.pareto],
+            "candidates": [asdict(one) for one in self.candidates],
+        }
+
+
+def automatic(
+    graph: g.Graph,
+    data: np.ndarray,
+    *,
+    levels: Sequence[int] = LEVELS,
+    timesteps: Sequence[int] = TIMESTEPS,
+    normalisations: Sequence[str] = NORMALISED,
+    tolerance: float = TOLERANCE,
+    thorough: bool = False,
+) -> Conversion:
+    """The conversion that is taken, with `choice`; an exact one has its certificate over the data.
+
+    data      float64[n_samples, *shape]
+    thorough  try also what can only cost more than a network that agrees on all samples
+    Raises ConversionError for models that no method converts.
+    """
+    source = activations(graph, data)
+    tried = data[:: -(-len(data) // _TRIED_ON)]
+    wanted = source[graph.output.name].reshape(len(data), -1)[:: -(-len(data) // _TRIED_ON)]
+    found: list[tuple[Candidate, Conversion]] = []
+    for n in levels:
+        network, scale = quantised(graph, data, n, source=source)
+        made = Conversion(graph, network, "exact", 1, scale)
+        found.append((_judged(made, n, "", tried, wanted), made))
+    for method, name in product(("rate", "burst"), normalisations):
+        for steps in sorted(timesteps):
+            made = rated(graph, data, source, method, steps, name)
+            one = _judged(made, 0, name, tried, wanted)
+            found.append((one, made))
+            if not thorough and any(c.agreement == 1.0 and c.additions < one.additions for c, _ in found):
+                break
+    best = max(one.agreement for one, _ in found)
+    good = [pair for pair in found if pair[0].agreement >= best - tolerance]
+    taken, made = min(good, key=lambda pair: (pair[0].additions, pair[0].error))
+    candidates = [one for one, _ in found] + _timed(graph, data, tried, wanted)
+    order = sorted(candidates, key=lambda one: (one.additions, one.error))
+    certificate = made.certificate
+    if made.method == "exact":
+        certificate = certify(graph, made.network, amounts(data, made.input_scale), made.timesteps)
+    choice = Choice(tuple(order), taken, tolerance, len(tried))
+    return replace(made, certificate=certificate, choice=choice)
+
+
+def _judged(
+    made: Conversion, levels: int, normalisation: str, x: np.ndarray, wanted: np.ndarray
+) -> Candidate:
+    outputs, added = [], 0
+    for low in range(0, len(x), _SHARE):
+        result = made.run(x[low : low + _SHARE])
+        outputs.append(result.readout[:, -1] / (1 if made.method == "exact" else made.timesteps))
+        added += sum(int(one.sum()) for one in result.additions.values())
+    agreement, error = _compared(np.concatenate(outputs), wanted)
+    return Candidate(made.method, levels, made.timesteps, normalisation, agreement, error, added / len(x))
+
+
+def _timed(graph: g.Graph, data: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> list[Candidate]:
+    try:
+        result = time_coded(graph, data).run(x)
+    except ConversionError:
+        return []  # a model that times cannot code is no reason to refuse it
+    agreement, error = _compared(result.outputs, wanted)
+    added = sum(float(one.mean()) for one in result.additions.values())
+    return [Candidate("ttfs", 0, 0, "", agreement, error, added)]
+
+
+def _compared(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """(agreement, relative error) of outputs float64[n_samples, n]."""
+    agreement = float((found.argmax(axis=1) == wanted.argmax(axis=1)).mean())
+    size = float(np.sqrt((wanted**2).mean()))
+    return agreement, float(np.sqrt(((found - wanted) ** 2).mean())) / (size or 1.0)
