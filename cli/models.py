@@ -57,6 +57,8 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     from snnsim.config import Document, Run
     from snnsim.connectivity import RULES
     from snnsim.distributions import DISTRIBUTIONS
+    from snnsim.layer_neurons import LAYER_NEURONS
+    from snnsim.layers import LAYER_RULES
     from snnsim.models import NEURONS, SYNAPSES, AdaptiveThreshold
     from snnsim.plasticity import STDP, Normalisation
     from snnsim.population import Population
@@ -70,6 +72,7 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
         "synapses": SYNAPSES,
         "thresholds": (AdaptiveThreshold,),
         "connection rules": RULES,
+        "layered networks": (*LAYER_NEURONS, *LAYER_RULES),
         "learning rules": (STDP, Normalisation),
         "stimuli": STIMULI,
         "values": (_values_page(), *DISTRIBUTIONS, ArrayFile),
