@@ -5,7 +5,7 @@
     burst   the same
     ttfs    for comparison: it is no network, so it is never taken
 
-More steps cost more: a normalisation is left where it costs more than a network that agrees on all samples.
+More steps cost more; so a normalisation is left where it costs more than a network that agrees everywhere.
 
 Agreement is the share of samples whose largest output is the source's; cost are additions to potentials for a
 sample, over all connections, those of the input included.
