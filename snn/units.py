@@ -94,7 +94,7 @@ def number_units(
     if n_ranges == 0:
         worth = (total - n_sources) // _RANGE_LEAST + min(2, n_sources // _SOURCES_LEAST)
         used = max(1, min(threads, worth))
-        n_ranges = used
+        n_ranges = used * max(1, -(-(total - n_sources) // (most * used)))
         while _largest_range(_cuts(size, level, n_levels, n_ranges, cost or {})) > most:
             n_ranges += used
     cuts = _cuts(size, level, n_levels, n_ranges, cost or {})

@@ -31,7 +31,8 @@ def test_quantisation_and_clipping_by_hand() -> None:
     """One layer with constant input: nothing is uneven or propagated, the rest is the formula of rates."""
     graph, x = one_layer(1.0, 0.25)
     steps = 4
-    found = convert(graph, x, "rate", timesteps=steps, normalisation="percentile", percentile=60.0)
+    coding = RateCoding({"r": np.full(40, 0.5)})
+    found = Conversion(graph, build(graph, coding), "rate", steps, 1.0)
     (layer,) = diagnose(found, x).layers
     theta = np.asarray(found.network.populations["r"].unit.v_th_mv)
     z = x + 0.25
