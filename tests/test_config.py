@@ -195,7 +195,7 @@ MESSAGES = [
     ("n = 2", "N = 2", "populations.a.N (<text>:4): unknown key"),
     ("n = 2", "", "populations.a.n (<text>:3): a key is missing; expected a whole number >= 1"),
     ("n = 2", "n = 2\nm = 1", "populations.a.m (<text>:5): unknown key. Fix: valid: n, neuron"),
-    ('"if"', '"lfi"', 'neuron.kind (<text>:5): unknown kind; got \'lfi\', expected one of "lif", "if". Fix:'),
+    ('"if"', '"lfi"', 'neuron.kind (<text>:5): unknown kind; got \'lfi\', expected one of "lif", "if",'),
     ("[populations", "[population", "population (<text>:3): unknown key. Fix: did you mean populations?"),
     ("schema = 1", "schema = 2", "schema (<text>:1): this version reads another schema; got 2, expected 1"),
     ("schema = 1", "schema = true", "schema (<text>:1): this version reads another schema"),
