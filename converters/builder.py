@@ -89,8 +89,8 @@ class GraphBuilder:
         self.refusals.setdefault(path, refusal)
 
     def unknown(self, path: str, shape: Shape) -> str:
-        """A node that stands for the value of something refused."""
-        self.nodes.append(Node(self._name(path), path, (), shape))
+        """A node that stands for the value of something refused: given from outside, like an input."""
+        self.nodes.append(Input(self._name(path), path, (), shape))
         return self.nodes[-1].name
 
     def shape(self, name: str) -> Shape:

@@ -105,7 +105,7 @@ class Graph:
         x = np.asarray(x, dtype=np.float64)
         if x.ndim < 2 or prod(x.shape[1:]) != prod(self.input.shape):
             raise self.input.refuse("inputs of a wrong shape", x.shape, f"(n, *{self.input.shape})")
-        values = {self.input.name: x.reshape(len(x), *self.input.shape)}
+        values = {self.input.name: self.input.value(x)}
         for node in self.nodes[1:]:
             values[node.name] = node.value(*(values[name] for name in node.inputs))
         return values

@@ -6,6 +6,7 @@ vector has (n,). The batch is never part of a shape.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -21,7 +22,7 @@ Two = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class Node(ABC):
     """One operation.
 
     name     unique identifier of letters, digits and _
@@ -35,13 +36,13 @@ class Node:
     inputs: tuple[str, ...]
     shape: Shape
 
+    @abstractmethod
     def shape_for(self, *shapes: Shape) -> Shape:
         """Shape of the value for inputs of these shapes; ConversionError when they do not fit."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, *x: np.ndarray) -> np.ndarray:
         """float64[n, *shape] for inputs float64[n, *input shape]."""
-        raise NotImplementedError
 
     def refuse(self, problem: str, got: object, expected: str) -> ConversionError:
         return ConversionError(problem, where=self.path, got=got, expected=expected, code="conversion.shape")
@@ -58,6 +59,9 @@ class Input(Node):
 
     def shape_for(self, *shapes: Shape) -> Shape:
         return self.shape
+
+    def value(self, *x: np.ndarray) -> np.ndarray:
+        return x[0].reshape(len(x[0]), *self.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -111,7 +111,7 @@ def _export_by_fx(model: torch.nn.Module, samples: torch.Tensor, first: Exceptio
 
     try:
         return torch.export.export(torch.fx.symbolic_trace(model), (samples,))
-    except Exception:
+    except Exception:  # whatever forward() and torch raise, it means: not traceable
         problem = "the model cannot be traced"
         said = str(first).lower()
         if "data-dependent" in said or "control flow" in said:

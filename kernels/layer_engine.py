@@ -45,7 +45,6 @@ class Graph(NamedTuple):
     kind: np.ndarray  # int64[n_p]
     first: np.ndarray  # int64[n_p + 1]  first unit of each
     threshold: np.ndarray  # F[n_units]
-    reset_to: np.ndarray  # F[n_units]
     start: np.ndarray  # F[n_units]  potential at step 0
     bias: np.ndarray  # F[n_units]  added in each step below bias_steps
     bias_steps: np.ndarray  # int64[n_p]
@@ -200,8 +199,8 @@ def fire(p, graph, work, unit, amount):
     kind = graph.kind[p]
     if kind == INTEGRATE:
         return fire_integrate(
-            potential, current, count, graph.threshold[low:high], graph.reset_to[low:high],
-            graph.subtract[p] != 0, graph.most[p], unit, amount,
+            potential, current, count, graph.threshold[low:high], graph.subtract[p] != 0, graph.most[p],
+            unit, amount,
         )  # fmt: skip
     if kind == SIGNED:
         return fire_signed(

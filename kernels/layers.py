@@ -130,10 +130,10 @@ def graded_additions(unit, amount, n_events, rule, n_target, shape):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fire_integrate(potential, current, count, threshold, reset_to, subtract, most, unit, amount):
+def fire_integrate(potential, current, count, threshold, subtract, most, unit, amount):
     """v <- v + current;  up to `most` spikes where v >= threshold;  returns the number of events.
 
-    s = clip(floor(v / threshold), 0, most);  v <- v - s threshold (subtract), else v <- reset_to
+    s = clip(floor(v / threshold), 0, most);  v <- v - s threshold (subtract), else v <- 0
     potential, current  F[n]       changed, current set to zero
     count               int32[n]   changed  spikes so far
     threshold           F[n]
@@ -148,7 +148,7 @@ def fire_integrate(potential, current, count, threshold, reset_to, subtract, mos
             spikes = 1
             if most > 1:
                 spikes = min(np.int64(np.floor(v / threshold[k])), most)
-            v = v - spikes * threshold[k] if subtract else reset_to[k]
+            v = v - spikes * threshold[k] if subtract else zero
             count[k] += np.int32(spikes)
             unit[n_events] = k
             amount[n_events] = spikes

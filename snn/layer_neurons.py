@@ -24,7 +24,7 @@ from snnsim.spec import Spec
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerNeuron(Spec):
-    """Base of the units that only a simulator with `batch` runs."""
+    """Base of the units that snn/batch.py alone runs."""
 
     synapse: ClassVar[Synapse] = Delta()
     threshold: ClassVar[None] = None

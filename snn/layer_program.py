@@ -26,7 +26,9 @@ from snnsim.stimuli import Analogue
 from snnsim.streams import realise
 
 _FOREVER = 2**62
-_RULES = {Dense: k.DENSE, Conv: k.CONV, SumPool: k.CONV, MaxPool: k.MAX_POOL, Into: k.ONE_TO_ONE}
+_RULES: dict[type, int] = {
+    Dense: k.DENSE, Conv: k.CONV, SumPool: k.CONV, MaxPool: k.MAX_POOL, Into: k.ONE_TO_ONE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _cells(
     first: np.ndarray, dtype: np.dtype, dt_ms: float,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     n_p, n = len(names), int(first[-1])
-    unit = {key: np.zeros(n) for key in ("threshold", "reset_to", "start", "bias")}
+    unit = {key: np.zeros(n) for key in ("threshold", "start", "bias")}
     kind, subtract = np.zeros(n_p, np.int64), np.ones(n_p, np.int64)
     most, levels = np.ones(n_p, np.int64), np.zeros(n_p, np.int64)
     bias_steps = np.zeros(n_p, np.int64)

@@ -6,6 +6,7 @@ The weight of a connection is that of the rule times the one of the projection.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,12 @@ from snnsim.fields import array, flag, integer
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LayerRule(ConnectionRule):
-    """Base of the rules of layered networks; only a simulator with `batch` runs them."""
+class LayerRule(ConnectionRule, ABC):
+    """Base of the rules of layered networks, which snn/batch.py alone runs."""
 
+    @abstractmethod
     def sizes(self) -> tuple[int, int]:
         """(number of sources, number of targets) that the rule is made for."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,13 +59,13 @@ class Window(LayerRule):
     )
     dilation_w: int = integer(1, low=1, high=COUNT_LIMIT, help="columns from one point to the next")
 
+    @abstractmethod
     def kernel(self) -> tuple[int, int]:
         """(rows, columns) of the window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def channels(self) -> tuple[int, int]:
         """(source channels, target channels)."""
-        raise NotImplementedError
 
     def target_map(self) -> tuple[int, int]:
         """(rows, columns) of the target map."""

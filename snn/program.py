@@ -44,7 +44,7 @@ from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_static, bundles_of, delay_range
 
-_PLASTIC_COST = 0.005  # a plastic synapse onto a neuron, in neurons: about 5 ns to 1 us at 10 Hz
+_PLASTIC_COST = 0.005  # of a plastic synapse, in neurons; roughly: only how ranges are cut depends on it
 _BLOCK = 8  # steps delivered at once; the buffer of a range then still fits the second-level cache
 
 

@@ -47,7 +47,7 @@ def one_to_one_events(current, unit, amount, n_events, weight, index):
     return n_events
 
 
-def fire_integrate(potential, current, count, threshold, reset_to, subtract, most, unit, amount):
+def fire_integrate(potential, current, count, threshold, subtract, most, unit, amount):
     n_events = 0
     for i in range(potential.size):
         potential[i] = potential[i] + current[i]
@@ -55,7 +55,7 @@ def fire_integrate(potential, current, count, threshold, reset_to, subtract, mos
         if potential[i] < threshold[i]:
             continue
         spikes = min(math.floor(potential[i] / threshold[i]), most) if most > 1 else 1
-        potential[i] = potential[i] - spikes * threshold[i] if subtract else reset_to[i]
+        potential[i] = potential[i] - spikes * threshold[i] if subtract else 0
         count[i] += spikes
         unit[n_events], amount[n_events] = i, spikes
         n_events += 1

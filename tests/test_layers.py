@@ -120,16 +120,16 @@ def test_dense(dtype: str, n_events: int) -> None:
 def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
     rng = np.random.default_rng(seed)
     n = 20
-    states = [[rng.normal(size=n), np.zeros(n, np.int32)] for _ in range(1)] * 2
-    states = [[part.copy() for part in state] for state in states]
-    threshold, reset_to = rng.uniform(0.2, 1.0, n), np.zeros(n)
+    start = rng.normal(size=n)
+    states = [(start.copy(), np.zeros(n, np.int32)) for _ in range(2)]
+    threshold = rng.uniform(0.2, 1.0, n)
     for _ in range(6):
         drive = rng.normal(size=n)
         for name in ("fire_signed", "fire_integrate"):
             found = []
             for module, (potential, count) in zip((kernel, oracle), states, strict=True):
                 unit, amount, current = np.zeros(n, np.int32), np.zeros(n), drive.copy()
-                rest = (levels, most) if name == "fire_signed" else (reset_to, subtract, most)
+                rest = (levels, most) if name == "fire_signed" else (subtract, most)
                 m = getattr(module, name)(potential, current, count, threshold, *rest, unit, amount)
                 found.append((m, unit.tobytes(), amount.tobytes(), potential.tobytes(), count.tobytes()))
             assert found[0] == found[1]
