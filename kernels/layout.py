@@ -124,19 +124,20 @@ class Plastic(NamedTuple):
     arrived: np.ndarray  # float64[..., 2]  step of the last arrival, -1 for none; trace just after it
     arrived_base: np.ndarray  # int64[n_q]  for a row, see memory_of in kernels/plasticity.py
     own: np.ndarray  # int64[n_q]  1 where there is one for each synapse, since there are fewer than rows
-    post_trace: np.ndarray  # float64[n_post]  postsynaptic trace of each target neuron, now
+    post_trace: np.ndarray  # F[n_post]  postsynaptic trace of each target neuron, now
     post_base: np.ndarray  # int64[n_q]
     noted: np.ndarray  # uint16[NOTED, n_post]  last spikes of each target neuron, latest first; see LATEST
     last_noted: np.ndarray  # int64[n_q, n_ranges]  latest of all, -1 for none
     caught_up: np.ndarray  # int64[n_q, n_ranges]  weights hold all noted spikes of earlier steps
     rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)
     constant: np.ndarray  # float64[n_q, N_CONSTANTS]  see kernels/plasticity.py
-    decay_plus: np.ndarray  # float64[n_q, n_table]  exp(-k dt / tau_plus)
-    total: np.ndarray  # float64[n_post]  working memory, as are the next four, a row for each range
+    decay_plus: np.ndarray  # F[n_q, n_table + 1]  -1 for no spike, then exp(-k dt / tau_plus)
+    total: np.ndarray  # float64[n_post]  working memory, as are the next five, a row for each range
     waiting: np.ndarray  # int64[n_ranges, WAITING]  entries at which a spike arrives
     located: np.ndarray  # int64[n_ranges, 3, WAITING + 1]  where their synapses lie
     found: np.ndarray  # uint16[n_ranges, NOTED, PIECE + 64]  synapses that have to catch up
     n_found: np.ndarray  # int64[n_ranges, NOTED]
+    met: np.ndarray  # F[n_ranges, PIECE + 16]  the traces that synapses meet
 
 
 class Sources(NamedTuple):
@@ -154,9 +155,9 @@ class Sources(NamedTuple):
     schedule: np.ndarray  # int64[...]  table row of each presentation
     table: np.ndarray  # float64[...]
     threshold: np.ndarray  # float64[n_s]  delta coding
-    gap_base: np.ndarray  # int64[n_s]  where the GAPS entries of a rare source begin
-    gap_cut: np.ndarray  # uint64[...]  P(gap <= j) times 2**53, rounded up
-    gap_guide: np.ndarray  # int64[...]  number of cuts <= j 2**53 / GAPS: where the search starts
+    gap_row: np.ndarray  # int64[n_s]  row of the next two, for a rare source
+    gap_cut: np.ndarray  # uint64[n_rare, GAPS + 1]  P(gap <= j) times 2**53, rounded up; 2**53 at the end
+    gap_guide: np.ndarray  # uint16[n_rare, 2**GUIDE_BITS]  number of cuts <= j 2**(53 - GUIDE_BITS)
     event_base: np.ndarray  # int64[n_s + 1]  given spikes of each source population
     event_step: np.ndarray  # int64[...]  ascending
     event_id: np.ndarray  # int64[...]  ascending within a step

@@ -36,7 +36,7 @@ WAITING = 512  # spikes that wait at a time; any number gives the same weights
 _AHEAD_TABLE, _AHEAD_ROWS = 16, 12  # how many spikes ahead to fetch, at most
 _FETCHED = 512  # synapses fetched ahead; within a row the processor itself goes on from there
 _LINE = 64  # bytes
-_FAINT = 1e-200  # a trace below is none: arithmetic with denormal numbers is slow
+_FAINT = 1e-30  # a trace below is none: arithmetic with denormal numbers is slow
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -125,7 +125,7 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     y = plastic.post_trace[post:end]
     at += plastic.piece_slot[q, r]
     arrived = buffer[at : at + plastic.piece_n[q, r]]
-    found, n_found = plastic.found[r], plastic.n_found[r]
+    found, n_found, met = plastic.found[r], plastic.n_found[r], plastic.met[r]
     last_noted, caught_up = plastic.last_noted[q, r], plastic.caught_up[q, r]
     targets_a_line, weights_a_line = _LINE // target.itemsize, _LINE // weight.itemsize
     n, located = locate_rows(plastic, q, r, waiting), plastic.located[r]
@@ -163,11 +163,11 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
         else:
             if late:
                 catch_up(
-                    weight, target, low, high, plastic.noted, post, end, found, n_found,
+                    weight, target, low, high, plastic.noted, post, end, found, n_found, met,
                     step, caught_up, last_noted, trace, decay, rule, constant,
                 )  # fmt: skip
             if learning:
-                depress(arrived, weight[low:high], target[low:high], y, dependence, constant)
+                depress(arrived, weight[low:high], target[low:high], y, met, dependence, constant)
             else:
                 add(arrived, weight[low:high], target[low:high])
         if nearest:
@@ -204,7 +204,7 @@ def catch_up_all(plastic, q, r, t):
         if step >= 0 and last_noted >= step:
             catch_up(
                 rows.weight, rows.target, low, high, plastic.noted, post, end,
-                plastic.found[r], plastic.n_found[r], step, caught_up, last_noted,
+                plastic.found[r], plastic.n_found[r], plastic.met[r], step, caught_up, last_noted,
                 plastic.arrived[e, TRACE], plastic.decay_plus[q],
                 plastic.rule[q], plastic.constant[q],
             )  # fmt: skip

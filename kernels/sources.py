@@ -6,7 +6,10 @@ from numba import njit
 from snnsim.kernels.random import subkey, uniform01
 
 RATE, LATENCY, DELTA, EVENTS, RARE = 0, 1, 2, 3, 4
-GAPS = 1024  # sources of one block: a gap between two that fire is looked up within it
+GAPS = 1024  # gaps between two sources that fire are looked up as far as this
+BLOCK = 8192  # sources that are drawn one after the other
+GUIDE_BITS = 12  # of a random number, which say where its search among the gaps starts
+_GUIDE_SHIFT = np.uint64(53 - GUIDE_BITS)
 _TIE = np.uint16(256)
 _FINE = np.int64(1 << 62)  # sub-stream of the lower bits of Poisson draws
 
@@ -65,28 +68,32 @@ def emit(ids, found, sources, p, first_unit, low, n, t):
 def emit_rare(ids, found, sources, p, first_unit, low, n, key):
     """Spikes of sources that fire with one small probability, by the gaps between them; see emit.
 
-    Within each block of GAPS sources, counted from the first of the population, the number of sources
+    Within each block of BLOCK sources, counted from the first of the population, the number of sources
     that stay silent before the next spike is the number of cuts <= u, where u is a random number of 53
-    bits: inversion of the geometric distribution.  So every source fires independently of all others,
-    and the work grows with the number of spikes.
+    bits: inversion of the geometric distribution.  GAPS of them are skipped without a spike, as a gap has
+    no memory, and the next number is drawn.  So every source fires independently of all others, and the
+    work grows with the number of spikes.
     """
-    base = sources.gap_base[p]
-    for block in range(low // GAPS, (low + n + GAPS - 1) // GAPS):
-        k = block * GAPS
-        end = min(k + GAPS, low + n)
-        counter = block * (GAPS + 1)
+    row = sources.gap_row[p]
+    cut, guide = sources.gap_cut[row], sources.gap_guide[row]
+    for block in range(low // BLOCK, (low + n + BLOCK - 1) // BLOCK):
+        k = block * BLOCK
+        end = min(k + BLOCK, low + n)
+        counter = block * BLOCK
         while True:
             u = subkey(key, counter) >> np.uint64(11)
             counter += 1
-            gap = sources.gap_guide[base + np.int64(u >> np.uint64(43))]
-            while gap < GAPS and sources.gap_cut[base + gap] <= u:
-                gap += 1
-            k += gap
+            gap = np.uint64(guide[u >> _GUIDE_SHIFT])
+            gap += np.uint64(cut[gap] <= u)  # this, once, is enough nearly always, and no branch
+            while cut[gap] <= u:
+                gap += np.uint64(1)
+            k += np.int64(gap)
             if k >= end:
                 break
+            fires = np.int64(gap < GAPS)
             ids[found] = first_unit + k - low
-            found += np.int64(k >= low)
-            k += 1
+            found += fires & np.int64(k >= low)
+            k += fires
     return found
 
 

@@ -21,9 +21,9 @@ FEW = 4  # synapses that rather do so one by one
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def decayed(trace, table, rate, steps):
-    """trace * exp(-steps * rate), from a table of the exponential as far as it goes."""
-    if steps < table.size:
-        return trace * table[steps]
+    """trace * exp(-steps * rate), from the table behind its first entry as far as it goes."""
+    if steps + 1 < table.size:
+        return trace * table[steps + 1]
     return trace * math.exp(-steps * rate)
 
 
@@ -68,10 +68,12 @@ def add(arrived, weight, target):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
-def depress(arrived, weight, target, y, dependence, constant):
-    """Depress weights by the traces y, float64[n], of their targets, and add them as `add` does.
+def depress(arrived, weight, target, y, met, dependence, constant):
+    """Depress weights by the traces y, F[n], of their targets, and add them as `add` does.
 
-    All dependences but the power are linear in the weight: offset + slope w.
+    met  F[>= PIECE]  working memory
+    All dependences but the power are linear in the weight: offset + slope w.  Traces are gathered first and
+    weights added last, so that what is between are vector instructions.
     """
     if dependence == POWER:
         for s in range(target.size):
@@ -81,15 +83,19 @@ def depress(arrived, weight, target, y, dependence, constant):
     w_min, w_max, a_minus = constant[W_MIN], constant[W_MAX], constant[A_MINUS]
     offset = w_max - w_min if dependence == ADDITIVE else (0.0 if dependence == POWER_LAW else -w_min)
     slope = 0.0 if dependence == ADDITIVE else 1.0
-    for s in range(target.size):
-        w = np.float64(weight[s])
-        weight[s] = min(max(w - a_minus * (offset + slope * w) * y[target[s]], w_min), w_max)
-        arrived[target[s]] += weight[s]
+    for first in range(0, target.size, PIECE):
+        w, to = weight[first : first + PIECE], target[first : first + PIECE]
+        for s in range(to.size):
+            met[s] = y[to[s]]
+        for s in range(w.size):
+            old = np.float64(w[s])
+            w[s] = min(max(old - a_minus * (offset + slope * old) * met[s], w_min), w_max)
+        add(arrived, w, to)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def catch_up(
-    weight, target, low, high, noted, post, end, found, n_found,
+    weight, target, low, high, noted, post, end, found, n_found, met,
     arrived, caught_up, last_noted, trace, decay, rule, constant,
 ):  # fmt: skip
     """Potentiate the synapses low <= s < high of one source by the spikes noted since its last arrival.
@@ -97,7 +103,7 @@ def catch_up(
     weight          F[nnz]  changed
     target          uint16[nnz]
     noted           uint16[NOTED, n_post], of which the targets have the columns post to end
-    found, n_found  working memory
+    found, n_found  working memory, as is met, F[PIECE]
     arrived, trace  step of the last arrival, and the trace just after it
     caught_up       step before which the weights hold all notes; notes count from it
     last_noted      step of the latest note
@@ -109,14 +115,14 @@ def catch_up(
             catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
     else:
         catch_up_many(
-            weight[low:high], target[low:high], noted, post, end, found, n_found,
-            since, lag, last_noted - arrived < decay.size, trace, decay, dependence, constant,
+            weight[low:high], target[low:high], noted, post, end, found, n_found, met,
+            since, lag, last_noted - arrived + 1 < decay.size, trace, decay, dependence, constant,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def catch_up_many(
-    weight, target, noted, post, end, found, n_found,
+    weight, target, noted, post, end, found, n_found, met,
     since, lag, tabulated, trace, decay, dependence, constant,
 ):  # fmt: skip
     """Potentiate the synapses of a row, F[m] and uint16[m], by the spikes noted since; see catch_up.
@@ -124,19 +130,22 @@ def catch_up_many(
     tabulated  whether `decay` reaches as far as the latest of them
     Finds for a piece of the row the synapses with at least one such spike, among these those with at least
     two, and so on, and then takes the spikes in the order of time: no loop has a branch to mispredict.
+    The latest spike, which half of them may have, is taken by all at once: met is how far the trace has
+    decayed at it, or -1 for none.
     """
-    linear = dependence in (ADDITIVE, MULTIPLICATIVE)
+    linear = tabulated and dependence in (ADDITIVE, MULTIPLICATIVE)
+    n_dense, before_since = np.int64(linear and lag == -np.int64(since)), np.int64(since) - 1
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
     offset = w_max - w_min if dependence == ADDITIVE else w_max
     slope = 0.0 if dependence == ADDITIVE else -1.0
     for first in range(0, target.size, PIECE):
         w, to = weight[first : first + PIECE], target[first : first + PIECE]
-        some, note, size = found[0], noted[0, post:end], np.uint64(0)
+        some, note, size = found[n_dense], noted[n_dense, post:end], np.uint64(0)
         for s in range(to.size):
             some[size] = s
             size += np.uint64(note[to[s]] >= since)
-        n_found[0] = size
-        n = 1
+        n_found[n_dense] = size
+        n = n_dense + 1
         while size > 0 and n < NOTED:
             before, some, note, size = some[: np.int64(size)], found[n], noted[n, post:end], np.uint64(0)
             for k in range(before.size):
@@ -144,13 +153,13 @@ def catch_up_many(
                 size += np.uint64(note[to[before[k]]] >= since)
             n_found[n] = size
             n += 1
-        while n > 0:
+        while n > n_dense:
             n -= 1
             some, note = found[n, : n_found[n]], noted[n, post:end]
-            if linear and tabulated:
+            if linear:
                 for k in range(some.size):
                     s = some[k]
-                    x = trace * decay[np.uint64(np.int64(note[to[s]]) + lag)]
+                    x = trace * decay[np.uint64(np.int64(note[to[s]]) + lag + 1)]
                     old = np.float64(w[s])
                     w[s] = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
             else:
@@ -158,6 +167,14 @@ def catch_up_many(
                     s = some[k]
                     x = decayed(trace, decay, constant[RATE_PLUS], np.int64(note[to[s]]) + lag)
                     w[s] = potentiated(np.float64(w[s]), x, dependence, constant)
+        if n_dense > 0:
+            note = noted[0, post:end]
+            for s in range(to.size):
+                met[s] = decay[np.uint64(max(np.int64(note[to[s]]), before_since) - before_since)]
+            for s in range(w.size):
+                old, x = np.float64(w[s]), trace * met[s]
+                new = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
+                w[s] = new if x >= 0.0 else old
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)

@@ -72,7 +72,7 @@ def make_sources(
         "table_base",
         "width",
         "n_events",
-        "gap_base",
+        "gap_row",
     )
     parts = _Parts({name: [] for name in names}, [], [], [], [], [], [], [])
     for name, stimulus in network.sources().items():
@@ -117,8 +117,8 @@ def make_sources(
         event_base=np.concatenate([[0], np.cumsum(n_events)]).astype(np.int64),
         event_step=_join(parts.event_step, np.int64),
         event_id=_join(parts.event_id, np.int64),
-        gap_cut=_join(parts.cuts, np.uint64),
-        gap_guide=_join(parts.guides, np.int64),
+        gap_cut=np.array(parts.cuts, np.uint64).reshape(-1, codes.GAPS + 1),
+        gap_guide=np.array(parts.guides, np.uint16).reshape(-1, 2**codes.GUIDE_BITS),
         **columns,
     )
 
@@ -131,14 +131,15 @@ def _add(
         "code": code, "start": start, "period": period, "present": present, "n_presentations": len(schedule),
         "schedule_base": sum(map(len, parts.schedule)), "table_base": sum(t.size for t in parts.table),
         "width": table.shape[1], "n_events": 0,
-        "gap_base": sum(map(len, parts.cuts)),
+        "gap_row": len(parts.cuts),
     }  # fmt: skip
     for name, value in row.items():
         parts.columns[name].append(value)
     if code == codes.RARE:
-        parts.cuts.append(gap_cuts(float(table[0, 0])))
-        grid = np.arange(codes.GAPS, dtype=np.uint64) << np.uint64(43)
-        parts.guides.append(np.searchsorted(parts.cuts[-1], grid, side="right"))
+        cuts = gap_cuts(float(table[0, 0]))
+        grid = np.arange(2**codes.GUIDE_BITS, dtype=np.uint64) << np.uint64(53 - codes.GUIDE_BITS)
+        parts.cuts.append(np.append(cuts, np.uint64(2**53)))
+        parts.guides.append(np.searchsorted(cuts, grid, side="right"))
     parts.schedule.append(schedule)
     parts.table.append(table)
     parts.threshold.append(threshold)

@@ -50,19 +50,20 @@ def build_plastic(
         arrived=np.tile([-1.0, 0.0], (int(n_arrived.sum()), 1)),
         arrived_base=np.cumsum(n_arrived) - n_arrived - np.where(own, rows.base[:, 0], rows.table),
         own=own.astype(np.int64),
-        post_trace=np.zeros(n_post),
+        post_trace=np.zeros(n_post, dtype),
         post_base=np.cumsum(sizes) - sizes,
         noted=np.zeros((columns.NOTED, n_post), dtype=np.uint16),
         last_noted=np.full((n_q, n_r), -1, dtype=np.int64),
         caught_up=np.zeros((n_q, n_r), dtype=np.int64),
         rule=rule,
         constant=constant,
-        decay_plus=decay,
+        decay_plus=decay.astype(dtype),
         total=np.zeros(n_post),
         waiting=np.zeros((n_r, WAITING), dtype=np.int64),
         located=np.zeros((n_r, 3, WAITING + 1), dtype=np.int64),
         found=np.zeros((n_r, columns.NOTED, columns.PIECE + 64), dtype=np.uint16),
         n_found=np.zeros((n_r, columns.NOTED + 8), dtype=np.int64),
+        met=np.zeros((n_r, columns.PIECE + 16), dtype),
     )
 
 
@@ -110,7 +111,7 @@ def _rule_tables(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rule = np.zeros((len(names), 4), dtype=np.int64)
     constant = np.zeros((len(names), columns.N_CONSTANTS))
-    decay = np.zeros((len(names), _DECAY_TABLE))
+    decay = np.full((len(names), _DECAY_TABLE + 1), -1.0)
     codes = {
         "additive": columns.ADDITIVE,
         "multiplicative": columns.MULTIPLICATIVE,
@@ -127,7 +128,7 @@ def _rule_tables(
                 stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
             )  # fmt: skip
             constant[q, columns.RATE_PLUS :] = rate, np.exp(-dt_ms / stdp.tau_minus_ms)
-            decay[q] = np.exp(-np.arange(_DECAY_TABLE) * rate)
+            decay[q, 1:] = np.exp(-np.arange(_DECAY_TABLE) * rate)
         if norm is not None:
             where = f"projections.{name}.normalisation.every_ms"
             rule[q, columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)

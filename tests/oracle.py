@@ -276,8 +276,8 @@ def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]
 
 
 def decayed(trace: float, table: Array, rate: float, steps: int) -> float:
-    if steps < len(table):
-        return float(trace) * float(table[steps])
+    if steps + 1 < len(table):
+        return float(trace) * float(table[steps + 1])
     return float(trace) * math.exp(-int(steps) * float(rate))
 
 
@@ -369,7 +369,9 @@ def arrive_waiting(
         if learns:
             _catch_up_entry(plastic, q, r, entry)
         if learns and learning:
-            depress(arrived, weight, target, plastic.post_trace[targets], dependence, plastic.constant[q])
+            y = plastic.post_trace[targets]
+            met = plastic.met[r] if len(target) > stdp.FEW else np.zeros(stdp.FEW)
+            depress(arrived, weight, target, y, met, dependence, plastic.constant[q])
         else:
             add(arrived, weight, target)
         if learns:
@@ -414,9 +416,12 @@ def add(arrived: Array, weight: Array, target: Array) -> None:
 
 
 def depress(
-    arrived: Array, weight: Array, target: Array, y: Array, dependence: int, constant: Array
+    arrived: Array, weight: Array, target: Array, y: Array, met: Array, dependence: int, constant: Array
 ) -> None:
+    """One synapse after the other; working memory of a kernel, which does it in pieces, is written too."""
     for s in range(len(target)):
+        if dependence != stdp.POWER:
+            met[s % stdp.PIECE] = y[target[s]]
         weight[s] = depressed(float(weight[s]), float(y[target[s]]), dependence, constant)
         arrived[target[s]] += weight[s]
 
@@ -433,21 +438,22 @@ def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
     ends = int(targets[0]), int(targets[-1]) + 1
     catch_up(
         plastic.rows.weight, plastic.rows.target, row.start, row.stop, plastic.noted, *ends,
-        plastic.found[r], plastic.n_found[r], step, int(plastic.caught_up[q, r]), last,
+        plastic.found[r], plastic.n_found[r], plastic.met[r], step, int(plastic.caught_up[q, r]), last,
         float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
     )  # fmt: skip
 
 
 def catch_up(
     weight: Array, target: Array, low: int, high: int, noted: Array, post: int, end: int, found: Array,
-    n_found: Array, arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array, rule: Array,
-    constant: Array,
+    n_found: Array, met: Array, arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array,
+    rule: Array, constant: Array,
 ) -> None:  # fmt: skip
     since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
     law = trace, decay, int(rule[stdp.DEPENDENCE]), constant
     if high - low > stdp.FEW:
         row, to = weight[low:high], target[low:high]
-        catch_up_many(row, to, noted, post, end, found, n_found, since, lag, False, *law)
+        tabulated = last_noted - arrived < len(decay) - 1
+        catch_up_many(row, to, noted, post, end, found, n_found, met, since, lag, tabulated, *law)
     else:
         for s in range(low, high):
             catch_up_one(weight, s, noted, post + int(target[s]), since, lag, *law)
@@ -455,14 +461,19 @@ def catch_up(
 
 def catch_up_many(
     weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
-    since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int, constant: Array,
+    met: Array, since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int, constant: Array,
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
     for s in range(len(target)):
         catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
     for first in range(0, len(target), stdp.PIECE):
         left = list(range(first, min(first + stdp.PIECE, len(target))))
-        for depth in range(stdp.NOTED):
+        dense = tabulated and dependence in (stdp.ADDITIVE, stdp.MULTIPLICATIVE) and lag == -since
+        if dense:
+            for s in left:
+                note = int(noted[0, post + int(target[s])])
+                met[s - first] = decay[note + lag + 1] if note >= since else -1.0
+        for depth in range(int(dense), stdp.NOTED):
             read = [s for s in left if noted[depth, post + int(target[s])] >= since]
             for k in range(len(left)):
                 found[depth, sum(1 for s in read if s < left[k])] = left[k] - first
@@ -576,27 +587,33 @@ def emit(ids: Array, found: int, sources: Sources, p: int, first_unit: int, low:
 def emit_rare(
     ids: Array, found: int, sources: Sources, p: int, first_unit: int, low: int, n: int, key: Integer
 ) -> int:
-    base = int(sources.gap_base[p])
-    cut = [int(c) for c in sources.gap_cut[base : base + so.GAPS]]
-    for k in rare_sources(cut, key, low + n):
-        if k // so.GAPS >= low // so.GAPS:
+    cut = [int(c) for c in sources.gap_cut[int(sources.gap_row[p])]]
+    for k in rare_sources(cut, key, low + n, low // so.BLOCK):
+        if k >= 0:
             ids[found] = first_unit + k - low
             found += k >= low
+        else:
+            ids[found] = first_unit - k - 1 - low
     return found
 
 
-def rare_sources(cut: list[int], key: Integer, n: int) -> list[int]:
-    """Which of the sources 0 to n - 1 fire, when those of one step have the key."""
-    fired = []
-    for first in range(0, n, so.GAPS):
-        k, counter = first, first // so.GAPS * (so.GAPS + 1)
-        while k < first + so.GAPS:
-            k += sum(c <= subkey(key, counter) >> 11 for c in cut)
+def rare_sources(cut: list[int], key: Integer, n: int, first_block: int = 0) -> list[int]:
+    """Which of the sources 0 to n - 1 fire, when those of one step have the key.
+
+    Where the sources skipped end, -1 - k: the source there may or may not fire.
+    """
+    found = []
+    for first in range(first_block * so.BLOCK, n, so.BLOCK):
+        k, counter = first, first
+        while True:
+            gap = sum(c <= subkey(key, counter) >> 11 for c in cut)
             counter += 1
-            if k < first + so.GAPS:
-                fired.append(k)
-            k += 1
-    return [k for k in fired if k < n]
+            k += gap
+            if k >= min(first + so.BLOCK, n):
+                break
+            found.append(k if gap < so.GAPS else -1 - k)
+            k += gap < so.GAPS
+    return found
 
 
 def _fires(sources: Sources, p: int, k: int, m: int, offset: int, t: int) -> bool:

@@ -121,10 +121,10 @@ class _Synapses:
             self.by_source[source, delay].append(s)
             self.by_target[target].append(s)
         self.x = [(0, 0.0)] * len(self.source)
-        self.y = [0.0] * sim.network.populations[projection.target].n
+        self.y = np.zeros(sim.network.populations[projection.target].n, self.weight.dtype)
         if isinstance(projection.plasticity, STDP):
             self.rate = sim.dt_ms / projection.plasticity.tau_plus_ms
-            self.table = np.exp(-np.arange(4096) * self.rate)
+            self.table = np.exp(-np.arange(-1, 4096) * self.rate).astype(self.weight.dtype)
             self.factor = float(np.exp(-sim.dt_ms / projection.plasticity.tau_minus_ms))
             self.all_pairs = projection.plasticity.pairing == "all"
 
@@ -135,7 +135,7 @@ class _Synapses:
     def fade(self) -> None:
         """Postsynaptic traces decay step by step."""
         if self.p.plasticity is not None:
-            self.y = [y * self.factor for y in self.y]
+            self.y = (self.y * np.float64(self.factor)).astype(self.y.dtype)
 
     def constants(self) -> tuple[int, np.ndarray]:
         r = self.p.plasticity
@@ -147,7 +147,7 @@ class _Synapses:
         """A presynaptic spike at synapse s; the weight that it delivers."""
         if self.p.plasticity is not None:
             if learning:
-                y = self.y[self.target[s]]
+                y = float(self.y[self.target[s]])
                 self.weight[s] = oracle.depressed(float(self.weight[s]), y, *self.constants())
             self.x[s] = t, (self.pre_trace(s, t) if self.all_pairs else 0.0) + 1.0
         return self.weight[s]
@@ -279,7 +279,8 @@ def source_spikes(sim: Simulator, name: str, t: int) -> list[int]:
         rate = realise(stimulus.rate_hz, stimulus.n, sim.seed, f"stimuli.{name}.rate_hz")
         probability = rate * (sim.dt_ms / 1000.0)
         if np.ptp(probability) == 0 and probability[0] <= 0.1:
-            return oracle.rare_sources([int(c) for c in gap_cuts(float(probability[0]))], key, stimulus.n)
+            cuts = [int(c) for c in gap_cuts(float(probability[0]))]
+            return [k for k in oracle.rare_sources(cuts, key, stimulus.n) if k >= 0]
         return [k for k in range(stimulus.n) if oracle.uniform01(key, k) < probability[k]]
     if isinstance(stimulus, SpikeTrains):
         return sorted(

@@ -212,7 +212,7 @@ def test_weight_steps(
 
 @given(st.floats(0.0, 50.0), st.floats(1e-5, 1.0), st.integers(0, 20_000))
 def test_decayed(trace: float, rate: float, steps: int) -> None:
-    table = np.exp(-np.arange(4096) * rate)
+    table = np.exp(-np.arange(-1, 4096) * rate)
     assert_twins("decayed", trace, table, rate, steps)
     exact = trace * np.exp(-rate * steps)
     assert stdp.decayed(trace, table, rate, steps) == pytest.approx(exact, rel=1e-12, abs=1e-300)

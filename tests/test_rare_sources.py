@@ -11,14 +11,14 @@ from test_sources import assert_plausible, record
 
 from snnsim import Poisson
 from snnsim.inputs import gap_cuts
-from snnsim.kernels.sources import GAPS, RARE, RATE
+from snnsim.kernels.sources import BLOCK, GAPS, RARE, RATE
 from snnsim.models import LIF
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.probe import Probe
 from snnsim.simulator import Simulator
 
-N, N_STEPS = 3 * GAPS - 100, 2000  # the last block is not full
+N, N_STEPS = BLOCK + 500, 1500  # the last block is not full
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +57,8 @@ def test_spikes_of_a_step_and_of_a_source_are_binomial(found: np.ndarray) -> Non
 
 def test_every_place_in_a_block_is_alike(found: np.ndarray) -> None:
     """Also its first and last, where gaps begin and end."""
-    places = np.arange(N) % GAPS
-    for mine in (places == 0, places == GAPS - 1, places < 32, places >= GAPS - 32):
+    places = np.arange(N) % BLOCK
+    for mine in (places == 0, places == BLOCK - 1, places < 32, places >= BLOCK - 32):
         n = int(mine.sum()) * N_STEPS
         assert_plausible(float(stats.binom.cdf(found[:, mine].sum(), n, 0.02)))
 
@@ -87,7 +87,7 @@ def test_ranges_do_not_matter(n_ranges: int) -> None:
         neuron = LIF(tau_m_ms=10.0, v_rest_mv=0.0, v_th_mv=1.0, v_reset_mv=0.0)
         network = Network(
             populations={"a": Population(n=9, neuron=neuron)},
-            stimuli={"s": Poisson(n=2500, rate_hz=15.0), "z": Poisson(n=40, rate_hz=60.0)},
+            stimuli={"s": Poisson(n=2 * BLOCK + 100, rate_hz=3.0), "z": Poisson(n=40, rate_hz=60.0)},
             probes={"s": Probe(target="s"), "z": Probe(target="z")},
         )
         with Simulator(network, dt_ms=0.1, n_ranges=ranges, threads=threads) as sim:
