@@ -461,7 +461,8 @@ def catch_up(
 
 def catch_up_many(
     weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
-    met: Array, since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int, constant: Array,
+    met: Array, since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int,
+    constant: Array,
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
     for s in range(len(target)):
