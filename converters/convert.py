@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -12,13 +13,14 @@ from snnsim.batch import BatchResult, BatchSimulator
 from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
-from snnsim.converters.calibrate import activations, check_calibration
+from snnsim.converters.calibrate import Activations, activations, check_calibration
 from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
+from snnsim.converters.products import parts, result_size
 from snnsim.converters.rate import RateCoding
 from snnsim.converters.thresholds import NORMALISATIONS, thresholds
 from snnsim.converters.ttfs import TimeCoded, time_coded
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 METHODS = ("exact", "rate", "burst", "ttfs", "auto")
 _COUNT = Rule("integer", low=1, high=2**20)
-_SHARE = 256  # samples at a time
 _MOST = 5  # spikes of a burst in a step
 
 
@@ -72,11 +73,18 @@ class Conversion:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """float[n_samples, outputs]: what the source computes, as the spiking network gives it."""
-        parts = []
-        for low in range(0, len(inputs), _SHARE):
-            last = self.run(inputs[low : low + _SHARE]).readout[:, -1]
-            parts.append(last if self.method == "exact" else last / self.timesteps)
-        return np.concatenate(parts)
+        outputs = []
+        for part in self.parts(len(inputs)):
+            last = self.run(inputs[part]).readout[:, -1]
+            outputs.append(last if self.method == "exact" else last / self.timesteps)
+        return np.concatenate(outputs)
+
+    def parts(self, n_samples: int, most: int = 256) -> Iterator[slice]:
+        """Of samples: as many at a time as may be simulated, and compared with the source, together."""
+        steps = self.timesteps
+        if self.method == "exact":
+            steps = settling_steps(self.network, steps)
+        return parts(n_samples, self.graph.size + result_size(self.network, steps), most)
 
     def operations(self, inputs: np.ndarray) -> Operations:
         """Operations of one inference, of the source and of the spiking network, means over the inputs."""
@@ -182,19 +190,19 @@ def convert(
 def rated(
     graph: g.Graph,
     data: np.ndarray,
-    source: dict[str, np.ndarray],
+    source: Activations,
     method: str,
     timesteps: int,
     normalisation: str,
     correction: str = "none",
 ) -> Conversion:
-    """Conversion to rates or bursts; source float64[n_samples, *shape] as `activations` gives it for data."""
+    """Conversion to rates or bursts; source as `activations` gives it for data."""
     choice, most = NORMALISATIONS[normalisation], _MOST if method == "burst" else 1
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
     network = build(graph, coding)
     if correction != "none":
         flat = data.reshape(len(data), -1)
-        network = corrected(network, flat, source, graph.output.name, timesteps, correction)
+        network = corrected(network, flat, source, timesteps, correction)
     return Conversion(graph, network, method, timesteps, 1.0)
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from snnsim.converters.products import product
+
 _SEEN = 2**17  # values that the windows of a few samples see: 1 MB
 
 
@@ -69,7 +71,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, slide: Slide, groups: int) -> np
         seen = np.empty((len(part), channels, *slide.kernel, rows, columns))
         for i, j, patch in slide.patches(part, 0.0):
             seen[:, :, i, j] = patch
-        total[low : low + share] = matrix @ seen.reshape(len(part), groups, -1, rows * columns)
+        total[low : low + share] = product(matrix, seen.reshape(len(part), groups, -1, rows * columns))
     return total.reshape(n, out, rows, columns)
 
 
