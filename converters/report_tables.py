@@ -108,8 +108,8 @@ def energy_table(energy: EnergyTable) -> Table:
         ],
         f"T = {energy.timesteps}; a spike count has {energy.twin_bits} bits. Loihi 1, at least, "
         f"from figures of a simulation and compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. "
-        "Currents and potentials of 32 bits. Without control, clock, leakage, network on chip, off-chip memory and the index of "
-        "zero-skipping.",
+        "Currents and potentials of 32 bits. Without control, clock, leakage, network on chip, off-chip "
+        "memory and the index of zero-skipping.",
     )
 
 

@@ -118,8 +118,9 @@ def test_the_break_even_of_davidson_and_furber(rates: Operations) -> None:
 
 def test_loihi_by_hand() -> None:
     o = simple(
-        synaptic_acs=50, pooling_macs=5, input_acs_per_step=20, integrations=30, events=7, input_events=4
-    )
+        dense_macs=1, effective_macs=1, synaptic_acs=50, pooling_macs=5, input_acs_per_step=20,
+        integrations=30, events=7, input_events=4,
+    )  # fmt: skip
     expected = 75 * 23.6 + 7 * 81 + 23 * 52 + 11 * 1.7
     assert energy_table(o).loihi_pj == pytest.approx(expected)
 
