@@ -35,6 +35,15 @@ if TYPE_CHECKING:
 METHODS = ("exact", "rate", "burst", "ttfs", "auto")
 _COUNT = Rule("integer", low=1, high=2**20)
 _MOST = 5  # spikes of a burst in a step
+_LEVELS, _NORMALISATION = 15, "mse"  # defaults
+_RATED = ("timesteps", "normalisation", "correction")
+_TAKEN: dict[str, tuple[str, ...]] = {  # options that a method has a use for
+    "exact": ("timesteps", "levels", "correction", "certify_on"),
+    "rate": _RATED,
+    "burst": _RATED,
+    "ttfs": (),
+    "auto": (),
+}
 
 
 @dataclass(frozen=True)
@@ -110,8 +119,8 @@ def convert(
     method: Literal["exact", "rate", "burst", "auto"] = "exact",
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion: ...
@@ -124,8 +133,8 @@ def convert(
     method: str,
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion | TimeCoded: ...
@@ -137,8 +146,8 @@ def convert(
     method: str = "exact",
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion | TimeCoded:
@@ -155,8 +164,16 @@ def convert(
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
     correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
                    start, of each neuron, for rate and burst; see converters/exact.py and correction.py
-    Raises ConfigError for arguments that cannot be, ConversionError for models.
+    Raises ConfigError for arguments that cannot be or that the method does not take, ConversionError for
+    models.
     """
+    given = {
+        "timesteps": timesteps is not None,
+        "levels": levels != _LEVELS,
+        "normalisation": normalisation != _NORMALISATION,
+        "correction": correction is not None,
+        "certify_on": certify_on is not None,
+    }
     correction = correction or ("bias" if method == "exact" else "none")
     for name, value, known in (
         ("method", method, METHODS),
@@ -168,7 +185,13 @@ def convert(
     if method == "exact" and correction == "potential":
         problem = "exact networks start from half a threshold"
         raise ConfigError(problem, where="correction", got=correction, expected="bias or none")
-    timesteps = check(timesteps or (1 if method == "exact" else 32), _COUNT, "timesteps")
+    for name in (name for name, is_given in given.items() if is_given and name not in _TAKEN[method]):
+        takers = [other for other, taken in _TAKEN.items() if name in taken]
+        problem = f"method {method!r} does not take it"
+        raise ConfigError(problem, where=name, expected=f"method {' or '.join(takers)}")
+    if timesteps is None:
+        timesteps = 1 if method == "exact" else 32
+    timesteps = check(timesteps, _COUNT, "timesteps")
     levels = check(levels, _COUNT, "levels")
     graph = fold_batchnorm(_graph(model, calibration))
     data = check_calibration(graph, calibration)

@@ -172,6 +172,7 @@ class Operations:
         return {
             "columns": {name: {"value": v, "unit": u, "formula": f} for name, v, u, f in self.columns()},
             "ratios": self.ratios(),
+            "neurobench": self.neurobench(),
             "layers": [asdict(layer) for layer in self.layers],
             "links": [asdict(link) for link in self.links],
             "populations": [asdict(population) for population in self.populations],

@@ -8,6 +8,7 @@ product.  Whole samples are what threads share here, in the simulator.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cache
 
 import numpy as np
@@ -25,9 +26,15 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Products within are made by one thread each; the limit holds for the whole process meanwhile."""
+    limit: AbstractContextManager[object] = _pools().limit(limits=1, user_api="blas")
+    return limit
+
+
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a @ b on one thread of BLAS."""
-    with _pools().limit(limits=1, user_api="blas"):
+    with one_thread():
         return np.asarray(a @ b)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from small_graphs import mlp
 from snnsim.converters.convert import convert
 from snnsim.identity import fingerprint
-graph, x = mlp(sizes=(300, 400, 350, 10), n=400)
+graph, x = mlp(sizes=(777, 555, 350, 10), n=300)
 for method in ("exact", "rate"):
     print(fingerprint(convert(graph, x, method).network, {}))
 print(convert(graph, x, "ttfs").windows)
