@@ -32,7 +32,6 @@ TIMESTEPS = (4, 8, 16, 32)
 NORMALISED = ("percentile", "mse", "balanced")
 TOLERANCE = 0.005
 _TRIED_ON = 256  # samples at most
-_SHARE = 128  # samples at a time
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def automatic(
     """
     source = activations(graph, data)
     tried = data[:: -(-len(data) // _TRIED_ON)]
-    wanted = source[graph.output.name].reshape(len(data), -1)[:: -(-len(data) // _TRIED_ON)]
+    wanted = source.outputs[:: -(-len(data) // _TRIED_ON)]
     found: list[tuple[Candidate, Conversion]] = []
     for n in levels:
         network, scale = quantised(graph, data, n, source=source)
@@ -136,8 +135,8 @@ def _judged(
     made: Conversion, levels: int, normalisation: str, x: np.ndarray, wanted: np.ndarray
 ) -> Candidate:
     outputs, added = [], 0
-    for low in range(0, len(x), _SHARE):
-        result = made.run(x[low : low + _SHARE])
+    for part in made.parts(len(x)):
+        result = made.run(x[part])
         outputs.append(result.readout[:, -1] / (1 if made.method == "exact" else made.timesteps))
         added += sum(int(one.sum()) for one in result.additions.values())
     agreement, error = _compared(np.concatenate(outputs), wanted)

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import prod
+
 import numpy as np
 
 from snnsim.converters.graph import Graph, ReLU
+from snnsim.converters.products import parts
 from snnsim.errors import ConfigError
 
 _CANDIDATES = 95  # thresholds that are tried: the largest activation times 1, 0.99, ... (SNNC's grid)
 _SAMPLES = 8192  # activations of a channel that are looked at
 _LEAST = 1e-6  # threshold of a channel that is never active, relative to its layer
+_KEPT_BYTES = 2**25  # of the values of an activation
 
 
-def activations(graph: Graph, inputs: np.ndarray, share: int = 64) -> dict[str, np.ndarray]:
-    """float64[n_samples, *shape] of every ReLU and of the last node, `share` samples at a time."""
-    wanted = [node.name for node in graph.nodes if isinstance(node, ReLU)] + [graph.nodes[-1].name]
-    found = {name: np.empty((len(inputs), *graph[name].shape)) for name in wanted}
-    for low in range(0, len(inputs), share):
-        values = graph.evaluate(inputs[low : low + share])
-        for name, kept in found.items():
-            kept[low : low + share] = values[name]
+@dataclass(frozen=True)
+class Activations:
+    """What every ReLU of the source gives on calibration data, in bounded memory.
+
+    values   float64[n_samples, channels, m] by activation: at the same m places of each map, as many as fit
+             into 32 MB for all samples; all places where they fit, one at least
+    places   int64[m] by activation: which
+    means    float64[*shape] by activation: over all samples
+    tops     float64[channels] by activation: the largest of all values
+    outputs  float64[n_samples, n] of the last node
+    """
+
+    values: dict[str, np.ndarray]
+    places: dict[str, np.ndarray]
+    means: dict[str, np.ndarray]
+    tops: dict[str, np.ndarray]
+    outputs: np.ndarray
+
+
+def activations(graph: Graph, inputs: np.ndarray) -> Activations:
+    """Evaluate the source for float64[n_samples, *shape], a part of the samples at a time."""
+    n, rng = len(inputs), np.random.default_rng(0)
+    found = Activations({}, {}, {}, {}, np.empty((n, prod(graph.output.shape))))
+    for node in graph.nodes:
+        if isinstance(node, ReLU):
+            channels, size = node.shape[0], prod(node.shape[1:])
+            kept = min(max(_KEPT_BYTES // (8 * n * channels), 1), size)
+            found.places[node.name] = np.sort(rng.permutation(size)[:kept])
+            found.values[node.name] = np.empty((n, channels, kept))
+            found.means[node.name] = np.zeros(node.shape)
+            found.tops[node.name] = np.zeros(channels)
+    for part in parts(n, graph.size, most=64):
+        values = graph.evaluate(inputs[part])
+        for name, places in found.places.items():
+            maps = values[name].reshape(*values[name].shape[:2], -1)
+            found.values[name][part] = maps[:, :, places]
+            found.means[name][...] += values[name].sum(axis=0) / n
+            np.maximum(found.tops[name], maps.max(axis=(0, 2)), out=found.tops[name])
+        found.outputs[part] = values[graph.output.name].reshape(len(values[graph.output.name]), -1)
     return found
 
 
@@ -60,19 +96,20 @@ def balanced(graph: Graph, inputs: np.ndarray, share: int = 16) -> dict[str, np.
     return {name: _alive(theta) for name, theta in found.items()}
 
 
-def least_squares(values: np.ndarray, levels: int) -> np.ndarray:
+def least_squares(values: np.ndarray, tops: np.ndarray, levels: int) -> np.ndarray:
     """float64[channels]: the threshold of each channel whose `levels` multiples are nearest to its values.
 
-    theta levels = c max(a), c in 1, 0.99, ...: the least mean of (a - theta clip(floor(a / theta + 1/2), 0,
+    values  float64[n_samples, channels, ...];  tops  float64[channels]  the largest of all
+
+    theta levels = c top, c in 1, 0.99, ...: the least mean of (a - theta clip(floor(a / theta + 1/2), 0,
     levels))**2.  Source: Li et al. 2021 (SNNC), the grid; Bu et al. 2022, the rounding.
     """
     found = []
-    for row in by_channels(values):
-        top = float(row.max(initial=0.0))
-        if top <= 0:
-            found.append(0.0)
-            continue
+    for row, top in zip(by_channels(values), tops.tolist(), strict=True):
         active = row[row > 0]
+        if not active.size:  # the places that are kept may all be silent
+            found.append(top / levels)
+            continue
         active = active[:: max(1, active.size // _SAMPLES)]
         theta = top * (1 - 0.01 * np.arange(_CANDIDATES)) / levels
         count = np.clip(np.floor(active[None, :] / theta[:, None] + 0.5), 0, levels)

@@ -10,11 +10,10 @@ import numpy as np
 from snnsim.batch import BatchSimulator
 from snnsim.converters.dense import evaluate
 from snnsim.converters.graph import Graph
+from snnsim.converters.products import parts, result_size
 from snnsim.identity import fingerprint
 from snnsim.layer_neurons import SignedIF
 from snnsim.network import Network
-
-_SHARE = 256  # samples at a time
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,10 @@ def certify(
     checked = [name for name, p in network.populations.items() if isinstance(p.unit, SignedIF)]
     wrong, deviation = dict.fromkeys(checked, 0), 0.0
     with BatchSimulator(network, threads=threads) as sim:
-        for low in range(0, len(amounts), _SHARE):
-            part = amounts[low : low + _SHARE]
-            found = sim.run(
-                {"input": spread(part, n_steps)}, settling_steps(network, n_steps), keep_counts=True
-            )
+        steps = settling_steps(network, n_steps)
+        for share in parts(len(amounts), 2 * result_size(network, steps)):
+            part = amounts[share]
+            found = sim.run({"input": spread(part, n_steps)}, steps, keep_counts=True)
             expected = evaluate(network, {"input": part})
             for name in checked:
                 wrong[name] += int(np.count_nonzero(found.counts[name] != expected[name]))

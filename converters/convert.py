@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -12,13 +13,14 @@ from snnsim.batch import BatchResult, BatchSimulator
 from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
-from snnsim.converters.calibrate import activations, check_calibration
+from snnsim.converters.calibrate import Activations, activations, check_calibration
 from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
+from snnsim.converters.products import parts, result_size
 from snnsim.converters.rate import RateCoding
 from snnsim.converters.thresholds import NORMALISATIONS, thresholds
 from snnsim.converters.ttfs import TimeCoded, time_coded
@@ -32,8 +34,16 @@ if TYPE_CHECKING:
 
 METHODS = ("exact", "rate", "burst", "ttfs", "auto")
 _COUNT = Rule("integer", low=1, high=2**20)
-_SHARE = 256  # samples at a time
 _MOST = 5  # spikes of a burst in a step
+_LEVELS, _NORMALISATION = 15, "mse"  # defaults
+_RATED = ("timesteps", "normalisation", "correction")
+_TAKEN: dict[str, tuple[str, ...]] = {  # options that a method has a use for
+    "exact": ("timesteps", "levels", "correction", "certify_on"),
+    "rate": _RATED,
+    "burst": _RATED,
+    "ttfs": (),
+    "auto": (),
+}
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,18 @@ class Conversion:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """float[n_samples, outputs]: what the source computes, as the spiking network gives it."""
-        parts = []
-        for low in range(0, len(inputs), _SHARE):
-            last = self.run(inputs[low : low + _SHARE]).readout[:, -1]
-            parts.append(last if self.method == "exact" else last / self.timesteps)
-        return np.concatenate(parts)
+        outputs = []
+        for part in self.parts(len(inputs)):
+            last = self.run(inputs[part]).readout[:, -1]
+            outputs.append(last if self.method == "exact" else last / self.timesteps)
+        return np.concatenate(outputs)
+
+    def parts(self, n_samples: int, most: int = 256) -> Iterator[slice]:
+        """Of samples: as many at a time as may be simulated, and compared with the source, together."""
+        steps = self.timesteps
+        if self.method == "exact":
+            steps = settling_steps(self.network, steps)
+        return parts(n_samples, self.graph.size + result_size(self.network, steps), most)
 
     def operations(self, inputs: np.ndarray) -> Operations:
         """Operations of one inference, of the source and of the spiking network, means over the inputs."""
@@ -102,8 +119,8 @@ def convert(
     method: Literal["exact", "rate", "burst", "auto"] = "exact",
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion: ...
@@ -116,8 +133,8 @@ def convert(
     method: str,
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion | TimeCoded: ...
@@ -129,8 +146,8 @@ def convert(
     method: str = "exact",
     *,
     timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
+    levels: int = _LEVELS,
+    normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
 ) -> Conversion | TimeCoded:
@@ -147,8 +164,16 @@ def convert(
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
     correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
                    start, of each neuron, for rate and burst; see converters/exact.py and correction.py
-    Raises ConfigError for arguments that cannot be, ConversionError for models.
+    Raises ConfigError for arguments that cannot be or that the method does not take, ConversionError for
+    models.
     """
+    given = {
+        "timesteps": timesteps is not None,
+        "levels": levels != _LEVELS,
+        "normalisation": normalisation != _NORMALISATION,
+        "correction": correction is not None,
+        "certify_on": certify_on is not None,
+    }
     correction = correction or ("bias" if method == "exact" else "none")
     for name, value, known in (
         ("method", method, METHODS),
@@ -160,7 +185,13 @@ def convert(
     if method == "exact" and correction == "potential":
         problem = "exact networks start from half a threshold"
         raise ConfigError(problem, where="correction", got=correction, expected="bias or none")
-    timesteps = check(timesteps or (1 if method == "exact" else 32), _COUNT, "timesteps")
+    for name in (name for name, is_given in given.items() if is_given and name not in _TAKEN[method]):
+        takers = [other for other, taken in _TAKEN.items() if name in taken]
+        problem = f"method {method!r} does not take it"
+        raise ConfigError(problem, where=name, expected=f"method {' or '.join(takers)}")
+    if timesteps is None:
+        timesteps = 1 if method == "exact" else 32
+    timesteps = check(timesteps, _COUNT, "timesteps")
     levels = check(levels, _COUNT, "levels")
     graph = fold_batchnorm(_graph(model, calibration))
     data = check_calibration(graph, calibration)
@@ -182,19 +213,19 @@ def convert(
 def rated(
     graph: g.Graph,
     data: np.ndarray,
-    source: dict[str, np.ndarray],
+    source: Activations,
     method: str,
     timesteps: int,
     normalisation: str,
     correction: str = "none",
 ) -> Conversion:
-    """Conversion to rates or bursts; source float64[n_samples, *shape] as `activations` gives it for data."""
+    """Conversion to rates or bursts; source as `activations` gives it for data."""
     choice, most = NORMALISATIONS[normalisation], _MOST if method == "burst" else 1
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
     network = build(graph, coding)
     if correction != "none":
         flat = data.reshape(len(data), -1)
-        network = corrected(network, flat, source, graph.output.name, timesteps, correction)
+        network = corrected(network, flat, source, timesteps, correction)
     return Conversion(graph, network, method, timesteps, 1.0)
 
 

@@ -13,33 +13,32 @@ import numpy as np
 
 from snnsim.batch import BatchSimulator
 from snnsim.converters.build import INPUT
-from snnsim.converters.calibrate import by_channels
+from snnsim.converters.calibrate import Activations, by_channels
+from snnsim.converters.products import parts, result_size
 from snnsim.layer_neurons import BurstIF, Readout
 from snnsim.network import Network
 
 CORRECTIONS = ("none", "bias", "potential")
-_SHARE = 128  # samples at a time
 
 
 def corrected(
     network: Network,
     inputs: np.ndarray,
-    source: dict[str, np.ndarray],
-    output: str,
+    source: Activations,
     timesteps: int,
     how: str,
 ) -> Network:
     """The network with other biases, or other first potentials.
 
     inputs  float64[n_samples, n]  amounts of each step
-    source  float64[n_samples, *shape] by activation, and of `output`, the node that the readout gives
+    source  for the same inputs
     how     bias or potential
     The network runs once for each activation, over all inputs.
     """
     for name, population in network.populations.items():
         neuron = population.unit
         if isinstance(neuron, BurstIF):
-            wanted = source[name].mean(axis=0)
+            wanted = source.means[name]
             missing = wanted.ravel() - np.asarray(neuron.v_th_mv) * _mean(network, name, inputs, timesteps)
             if how == "potential":
                 changes = {"v_init_mv": np.asarray(neuron.v_init_mv) + timesteps * missing}
@@ -48,7 +47,7 @@ def corrected(
                 shift = np.repeat(per_channel, population.n // per_channel.size)
                 changes = {"bias_mv": np.asarray(neuron.bias_mv) + shift}
         elif isinstance(neuron, Readout):
-            missing = source[output].mean(axis=0).ravel() - _mean(network, name, inputs, timesteps)
+            missing = source.outputs.mean(axis=0) - _mean(network, name, inputs, timesteps)
             changes = {"bias_mv": np.asarray(neuron.bias_mv) + missing}
         else:
             continue
@@ -62,10 +61,10 @@ def _mean(network: Network, name: str, inputs: np.ndarray, timesteps: int) -> np
     total = np.zeros(network.populations[name].n)
     is_readout = isinstance(network.populations[name].unit, Readout)
     with BatchSimulator(network) as sim:
-        for low in range(0, len(inputs), _SHARE):
-            part = {INPUT: inputs[low : low + _SHARE]}
+        for part in parts(len(inputs), result_size(network, timesteps)):
+            given = {INPUT: inputs[part]}
             found = sim.run(
-                part, timesteps, repeat=timesteps, keep_counts=not is_readout, stop_early=False
+                given, timesteps, repeat=timesteps, keep_counts=not is_readout, stop_early=False
             )
             total += (found.readout[:, -1] if is_readout else found.totals[name]).sum(axis=0)
     return total / (len(inputs) * timesteps)

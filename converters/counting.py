@@ -12,6 +12,7 @@ import numpy as np
 
 from snnsim.converters import graph as g
 from snnsim.converters import windows
+from snnsim.converters.products import parts, product
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, Window
 
 
@@ -24,6 +25,8 @@ class SourceLayer:
     biases          values that a bias is added to
     others          additions of pools and sums, comparisons of maxima and activations
     effective_macs  where neither the weight nor the value is zero
+    outputs         values it gives
+    silent          of them zero, the mean over inputs
     """
 
     name: str
@@ -33,16 +36,20 @@ class SourceLayer:
     biases: int
     others: int
     effective_macs: float
+    outputs: int
+    silent: float
 
 
-def source_layers(graph: g.Graph, inputs: np.ndarray, share: int = 64) -> tuple[SourceLayer, ...]:
+def source_layers(graph: g.Graph, inputs: np.ndarray) -> tuple[SourceLayer, ...]:
     """Every node that computes, in order; inputs float64[n_samples, *shape]."""
     counted = [node for node in graph.nodes if not isinstance(node, g.Input | g.Flatten | g.Concat)]
     effective = dict.fromkeys((node.name for node in counted), 0)
-    for low in range(0, len(inputs), share):
-        values = graph.evaluate(inputs[low : low + share])
+    silent = dict.fromkeys(effective, 0)
+    for part in parts(len(inputs), graph.size, most=64):
+        values = graph.evaluate(inputs[part])
         for node in counted:
             effective[node.name] += int(multiplications(node, values[node.inputs[0]] != 0).sum())
+            silent[node.name] += int(np.count_nonzero(values[node.name] == 0))
     found = []
     for node in counted:
         before = graph[node.inputs[0]].shape
@@ -52,9 +59,22 @@ def source_layers(graph: g.Graph, inputs: np.ndarray, share: int = 64) -> tuple[
                 node.name, node.path, _dense_macs(node), everywhere,
                 prod(node.shape) if isinstance(node, g.Linear | g.Conv | g.Affine) else 0,
                 _others(node, before), effective[node.name] / len(inputs),
+                prod(node.shape), silent[node.name] / len(inputs),
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def activation_sparsity(graph: g.Graph, layers: tuple[SourceLayer, ...]) -> float:
+    """Share of the values of all ReLUs that are zero."""
+    names = {node.name for node in graph.nodes if isinstance(node, g.ReLU)}
+    found = [layer for layer in layers if layer.name in names]
+    return sum(layer.silent for layer in found) / max(sum(layer.outputs for layer in found), 1)
+
+
+def sparsity(weights: list[np.ndarray]) -> float:
+    """Share of all weights that are zero."""
+    return sum(int(np.count_nonzero(w == 0)) for w in weights) / max(sum(w.size for w in weights), 1)
 
 
 def multiplications(node: g.Node, present: np.ndarray, *, zeros: bool = False) -> np.ndarray:
@@ -66,7 +86,7 @@ def multiplications(node: g.Node, present: np.ndarray, *, zeros: bool = False) -
     x = present.astype(np.float64)
     if isinstance(node, g.Linear):
         per_source = (np.ones_like(node.weight) if zeros else node.weight != 0).sum(axis=0)
-        found = x @ per_source
+        found = product(x, per_source)
     elif isinstance(node, g.Conv):
         there = np.ones_like(node.weight) if zeros else (node.weight != 0).astype(np.float64)
         per_group = there.reshape(node.groups, -1, *there.shape[1:]).sum(axis=1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from snnsim.converters import windows
+from snnsim.converters.products import product
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, Window
@@ -55,7 +56,7 @@ def emitted(network: Network, name: str, total: np.ndarray) -> np.ndarray:
 def apply(rule: LayerRule, x: np.ndarray) -> np.ndarray:
     """float64[n_samples, n_target] of a connection rule with weight 1; channel first, as the user counts."""
     if isinstance(rule, Dense):
-        return np.asarray(x @ rule.weight.T)
+        return product(x, rule.weight.T)
     if isinstance(rule, Into):
         out = np.zeros((len(x), rule.n_target))
         out[:, rule.offset : rule.offset + rule.n_source] = x

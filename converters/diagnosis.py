@@ -26,7 +26,6 @@ from snnsim.layers import LayerRule
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
-_SHARE = 64  # samples at a time
 _SMALL = 0.01  # error of a layer, relative to its mean activation, that is not worth a change
 _PARTS = ("clipping", "quantisation", "uneven", "propagated")
 
@@ -97,8 +96,8 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
     right: list[np.ndarray] = []
     same: list[np.ndarray] = []
     n_right, n_steps = 0, 1
-    for low in range(0, len(x), _SHARE):
-        part = x[low : low + _SHARE]
+    for share in conversion.parts(len(x), most=64):
+        part = x[share]
         source = conversion.graph.evaluate(part)
         found = conversion.run(part, keep_counts=True)
         for one in sums:
@@ -108,8 +107,8 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
         same.append(answers == wanted[:, None])
         n_steps = max(n_steps, int(found.n_steps.max()))
         if classes is not None:
-            right.append(answers == classes[low : low + _SHARE, None])
-            n_right += int((wanted == classes[low : low + _SHARE]).sum())
+            right.append(answers == classes[share, None])
+            n_right += int((wanted == classes[share]).sum())
     return Diagnosis(
         n_samples=len(x),
         layers=_layers(conversion, sums),

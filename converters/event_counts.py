@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import ceil, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from snnsim.batch import BatchResult
+from snnsim.converters import graph as g
 from snnsim.converters.calibrate import check_calibration
-from snnsim.converters.counting import SourceLayer, fan_out, maxima_comparisons, source_layers
+from snnsim.converters.counting import (
+    SourceLayer,
+    activation_sparsity,
+    fan_out,
+    maxima_comparisons,
+    source_layers,
+    sparsity,
+)
 from snnsim.converters.operations import LinkOperations, Operations, PopulationOperations
 from snnsim.kernels import layer_engine as engine
 from snnsim.layer_neurons import Maximum, Relay, SignedIF
@@ -21,7 +28,6 @@ from snnsim.network import Network
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
-_SHARE = 64  # samples at a time
 _PASSIVE = (engine.INPUT, engine.RELAY, engine.MAXIMUM, engine.READOUT)
 
 
@@ -72,8 +78,8 @@ def count_operations(conversion: Conversion, inputs: np.ndarray) -> Operations:
     x = check_calibration(conversion.graph, inputs)
     network, n = conversion.network, len(x)
     program, sums = lower_layers(network, 1.0), _Sums()
-    for low in range(0, n, _SHARE):
-        sums.take(conversion.run(x[low : low + _SHARE], keep_counts=True), network, program)
+    for part in conversion.parts(n, most=64):
+        sums.take(conversion.run(x[part], keep_counts=True), network, program)
     links = tuple(_link(name, network, sums, n) for name in program.links)
     populations = tuple(_population(name, program, sums, n) for name in program.names)
     source = source_layers(conversion.graph, x)
@@ -109,6 +115,7 @@ def _operations(
     links: tuple[LinkOperations, ...], populations: tuple[PopulationOperations, ...], sums: _Sums, n: int,
 ) -> Operations:  # fmt: skip
     network, graph = conversion.network, program.graph
+    weighted = [node for node in conversion.graph.nodes if isinstance(node, g.Linear | g.Conv)]
     kinds = dict(zip(program.names, (int(kind) for kind in graph.kind), strict=True))
     neurons = [p for p in populations if kinds[p.name] not in _PASSIVE]
     roles = ("synapse", "pooling", "input")
@@ -139,11 +146,14 @@ def _operations(
         n_samples=n,
         timesteps=conversion.timesteps,
         bytes_per_number=size,
-        count_bits=ceil(log2(largest_count(conversion) + 1)),
+        count_bits=largest_count(conversion).bit_length(),
         dense_macs=dense,
         dense_ops=2 * dense + biases,
         in_map_macs=float(sum(s.in_map_macs for s in source)),
         effective_macs=sum(s.effective_macs for s in source),
+        source_activation_sparsity=activation_sparsity(conversion.graph, source),
+        source_connection_sparsity=sparsity([node.weight for node in weighted]),
+        source_parameters=sum(node.weight.size + node.bias.size for node in weighted),
         source_biases=biases,
         source_others=float(sum(s.others for s in source)),
         synaptic_acs=acs["synapse"],
@@ -167,7 +177,10 @@ def _operations(
         n_steps=steps,
         n_steps_most=sums.most,
         n_neurons=n_neurons,
-        n_weights=n_weights(network),
+        activation_sparsity=1 - events / max(n_neurons * steps, 1),
+        connection_sparsity=sparsity(weights(network)),
+        footprint_bytes=size * (sum(w.size for w in weights(network)) + n_parameters(network)),
+        n_weights=sum(w.size for w in weights(network)),
         weight_bytes=size * additions,
         state_bytes=size * (2 * (additions + repeats) + 5 * integrations),
         event_bytes=2 * (4 + size) * (events + passed_on + events_in),
@@ -179,11 +192,18 @@ def _operations(
     )
 
 
-def n_weights(network: Network) -> int:
-    """Weights of matrices and convolutions, each once."""
-    return sum(
-        p.rule.weight.size for p in network.projections.values() if isinstance(p.rule, Dense | Conv)
-    )
+def weights(network: Network) -> list[np.ndarray]:
+    """Of matrices and convolutions, each once."""
+    return [p.rule.weight for p in network.projections.values() if isinstance(p.rule, Dense | Conv)]
+
+
+def n_parameters(network: Network) -> int:
+    """Numbers that belong to units: biases, thresholds, first potentials; one for all where all are alike."""
+    found = 0
+    for population in network.populations.values():
+        for name in ("bias_mv", "v_th_mv", "v_init_mv"):
+            found += np.size(getattr(population.unit, name, ()))
+    return found
 
 
 def largest_count(conversion: Conversion) -> int:

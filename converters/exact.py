@@ -12,14 +12,16 @@ the last of 48 bits of the largest sum that can occur.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
-from snnsim.converters.calibrate import activations, by_channels, least_squares
+from snnsim.converters.calibrate import Activations, activations, by_channels, least_squares
 from snnsim.converters.dense import arriving, emitted
+from snnsim.converters.products import parts
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, SumPool
@@ -122,7 +124,7 @@ def quantised(
     input_bits: int = 16,
     *,
     centre: bool = True,
-    source: dict[str, np.ndarray] | None = None,
+    source: Activations | None = None,
 ) -> tuple[Network, float]:
     """The layered network of an exact conversion, and the value of one unit of its input.
 
@@ -135,7 +137,7 @@ def quantised(
     source = activations(graph, calibration) if source is None else source
     coding = ExactCoding(
         {
-            node.name: least_squares(source[node.name], levels)
+            node.name: least_squares(source.values[node.name], source.tops[node.name], levels)
             for node in graph.nodes
             if isinstance(node, g.ReLU)
         },
@@ -144,37 +146,61 @@ def quantised(
     )
     network = build(graph, coding)
     if centre:
-        network = centred(network, graph, source, amounts(calibration, scale))
+        network = centred(network, source, amounts(calibration, scale))
     return on_grid(network, 2.0**input_bits), scale
 
 
-def centred(
-    network: Network, graph: g.Graph, source: dict[str, np.ndarray], inputs: np.ndarray
-) -> Network:
+def centred(network: Network, source: Activations, inputs: np.ndarray) -> Network:
     """The network with the bias of each channel moved to where its quantised values are nearest the source's.
 
-    source  float64[n_samples, *shape] of each activation and of the output
-    inputs  float64[n_samples, n]  amounts that belong to them
+    source  what the trained network gives
+    inputs  float64[n_samples, n]  amounts that belong to it
     Layer after layer, each with quantised values of those before; biases move by half a threshold at most.
     The least squares are ours: making means equal (Li et al. 2021, light calibration) loses accuracy with few
     levels, where most of a mean can be the values that are cut.  Outputs do get the source's means.
     """
     found = {INPUT: inputs}
     for name, population in network.populations.items():
-        total, neuron = arriving(network, name, found), population.unit
+        neuron = population.unit
         if isinstance(neuron, SignedIF):
-            values = source[name]
-            z = by_channels((total + np.asarray(neuron.bias_mv)).reshape(values.shape))
-            theta = by_channels(np.asarray(neuron.v_th_mv).reshape(1, *values.shape[1:]))[:, :1]
-            shift = _shift(z, by_channels(values), theta, neuron.levels)
-            bias = np.asarray(neuron.bias_mv) + np.repeat(shift, population.n // shift.size)
-            network = _with_bias(network, name, bias)
-        elif isinstance(neuron, Readout):
+            values, places = source.values[name], source.places[name]
             bias = np.asarray(neuron.bias_mv)
-            out = source[graph.output.name].reshape(len(inputs), -1)
-            network = _with_bias(network, name, bias + (out - total - bias).mean(axis=0))
-        found[name] = emitted(network, name, total)
+            theta = np.asarray(neuron.v_th_mv).reshape(values.shape[1], -1)[:, :1]
+            z = np.empty(values.shape)
+            for part, total in _arriving(network, name, found):
+                z[part] = (total + bias).reshape(len(total), values.shape[1], -1)[:, :, places]
+            shift = _shift(by_channels(z), by_channels(values), theta, neuron.levels)
+            network = _with_bias(network, name, bias + np.repeat(shift, population.n // shift.size))
+        elif isinstance(neuron, Readout):
+            missing = source.outputs - np.asarray(neuron.bias_mv)
+            for part, total in _arriving(network, name, found):
+                missing[part] -= total
+            return _with_bias(network, name, np.asarray(neuron.bias_mv) + missing.mean(axis=0))
+        # Counts are kept in as few bytes as hold them, and only as long as something reads them.
+        kind = np.min_scalar_type(neuron.levels) if isinstance(neuron, SignedIF) else np.float64
+        counts = np.empty((len(inputs), population.n), dtype=kind)
+        for part, total in _arriving(network, name, found):
+            counts[part] = emitted(network, name, total)
+        found[name] = counts
+        found = {one: kept for one, kept in found.items() if one in _read_after(network, name)}
     return network
+
+
+def _arriving(
+    network: Network, name: str, found: dict[str, np.ndarray]
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Parts of the samples, and what reaches population `name` in each of them."""
+    sources = {p.source: found[p.source] for p in network.projections.values() if p.target == name}
+    size = 3 * network.populations[name].n + 3 * sum(values.shape[1] for values in sources.values())
+    for part in parts(len(next(iter(found.values()))), size):
+        yield part, arriving(network, name, {one: values[part] for one, values in sources.items()})
+
+
+def _read_after(network: Network, name: str) -> set[str]:
+    """The sources of all populations behind `name`."""
+    names = list(network.populations)
+    behind = set(names[names.index(name) + 1 :])
+    return {p.source for p in network.projections.values() if p.target in behind}
 
 
 def _shift(z: np.ndarray, values: np.ndarray, theta: np.ndarray, levels: int) -> np.ndarray:

@@ -18,8 +18,7 @@ import numpy as np
 
 from snnsim.converters import graph as g
 from snnsim.converters.calibrate import activations, check_calibration
-
-_SHARE = 64  # samples at a time
+from snnsim.converters.products import parts
 
 
 def few_spikes(z: np.ndarray, alpha: float, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -52,13 +51,13 @@ class FewSpike:
         """(outputs float64[n_samples, n], spikes int64[n_samples] by activation) for [n_samples, ...]."""
         x = check_calibration(self.graph, inputs)
         outputs, spikes = [], {name: np.zeros(len(x), np.int64) for name in self.alpha}
-        for low in range(0, len(x), _SHARE):
-            values = {self.graph.input.name: x[low : low + _SHARE]}
+        for part in parts(len(x), 2 * self.graph.size, most=64):
+            values = {self.graph.input.name: x[part]}
             for node in self.graph.nodes[1:]:
                 given = [values[name] for name in node.inputs]
                 if isinstance(node, g.ReLU):
                     values[node.name], fired = few_spikes(given[0], self.alpha[node.name], self.steps)
-                    spikes[node.name][low : low + _SHARE] = fired.reshape(len(fired), -1).sum(axis=1)
+                    spikes[node.name][part] = fired.reshape(len(fired), -1).sum(axis=1)
                 else:
                     values[node.name] = node.value(*given)
             last = values[self.graph.output.name]
@@ -72,10 +71,10 @@ class FewSpike:
 
 def few_spike_coded(graph: g.Graph, calibration: np.ndarray, steps: int = 10) -> FewSpike:
     """Alphas from the largest activations over float64[n_samples, *shape]."""
-    found = activations(graph, calibration)
+    tops = activations(graph, calibration).tops
     alpha = {}
     for node in graph.nodes:
         if isinstance(node, g.ReLU):
-            top = float(found[node.name].max(initial=0.0)) or 1.0
+            top = float(tops[node.name].max()) or 1.0
             alpha[node.name] = top * (1 + 2.0**-steps)  # the largest value itself is not cut
     return FewSpike(graph, alpha, steps)

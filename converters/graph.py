@@ -96,6 +96,11 @@ class Graph:
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
 
+    @cached_property
+    def size(self) -> int:
+        """Values of all nodes, for one input."""
+        return sum(prod(node.shape) for node in self.nodes)
+
     def consumers(self, name: str) -> list[Node]:
         """The nodes that take the value of `name`, in order; one that takes it twice stands once."""
         return [node for node in self.nodes if name in node.inputs]

@@ -14,6 +14,7 @@ from math import prod
 import numpy as np
 
 from snnsim.converters import windows
+from snnsim.converters.products import product
 from snnsim.errors import ConversionError
 
 Shape = tuple[int, ...]
@@ -77,7 +78,7 @@ class Linear(Node):
         return (self.weight.shape[0],)
 
     def value(self, *x: np.ndarray) -> np.ndarray:
-        return x[0] @ self.weight.T + self.bias
+        return product(x[0], self.weight.T) + self.bias
 
 
 @dataclass(frozen=True, eq=False)

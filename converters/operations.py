@@ -54,9 +54,18 @@ class Operations:
     )
     dense_macs: float = _column("MAC", "source: sum of outputs x fan-in, padding counted")
     dense_ops: float = _column("operations", "source: 2 x dense MAC + one for each output with a bias")
-    in_map_macs: float = _column("MAC", "source: dense MAC without places in the padding")
+    in_map_macs: float = _column("MAC", "source: dense MAC without places in the padding (NeuroBench Dense)")
     effective_macs: float = _column(
         "MAC", "source: products in which neither weight nor activation is zero (NeuroBench Effective_MACs)"
+    )
+    source_activation_sparsity: float = _column(
+        "share", "source: values of ReLUs that are zero (NeuroBench ActivationSparsity)"
+    )
+    source_connection_sparsity: float = _column(
+        "share", "source: weights of matrices and convolutions that are zero (NeuroBench ConnectionSparsity)"
+    )
+    source_parameters: int = _column(
+        "numbers", "source: weights and biases, batch normalisation folded (NeuroBench ParameterCount)"
     )
     source_biases: float = _column("additions", "source: outputs with a bias")
     source_others: float = _column(
@@ -89,6 +98,11 @@ class Operations:
     n_steps: float = _column("steps", "until nothing was on its way: input, hidden and settling steps; mean")
     n_steps_most: int = _column("steps", "the same, largest")
     n_neurons: int = _column("neurons", "that spike")
+    activation_sparsity: float = _column("share", "1 - events / (neurons x steps)")
+    connection_sparsity: float = _column("share", "weights of the spiking network that are zero")
+    footprint_bytes: float = _column(
+        "bytes", "of weights, biases, thresholds and first potentials (NeuroBench Footprint)"
+    )
     n_weights: int = _column("weights", "of the spiking network, shared ones once")
     weight_bytes: float = _column("bytes", "read: one number for each AC and MAC, input once")
     state_bytes: float = _column(
@@ -109,6 +123,31 @@ class Operations:
             for f in fields(self)
             if f.metadata
         )
+
+    def neurobench(self) -> dict[str, dict[str, float]]:
+        """The columns under NeuroBench's names, of the source and of the spiking network.
+
+        Differences in what they mean are in docs/converters.md, section NeuroBench.
+        """
+        return {
+            "source": {
+                "ParameterCount": self.source_parameters,
+                "ConnectionSparsity": self.source_connection_sparsity,
+                "ActivationSparsity": self.source_activation_sparsity,
+                "Effective_MACs": self.effective_macs,
+                "Effective_ACs": 0.0,
+                "Dense": self.in_map_macs,
+            },
+            "spiking": {
+                "Footprint": self.footprint_bytes,
+                "ConnectionSparsity": self.connection_sparsity,
+                "ActivationSparsity": self.activation_sparsity,
+                "Effective_MACs": self.synaptic_macs + self.input_macs_per_step,
+                "Effective_ACs": self.synaptic_acs + self.input_acs_per_step,
+                "Dense": self.in_map_macs * self.n_steps,
+                "MembraneUpdates": self.integrations,
+            },
+        }
 
     def ratios(self) -> dict[str, float]:
         """Operations of the spiking network over those of the source, in every convention side by side."""
@@ -133,6 +172,7 @@ class Operations:
         return {
             "columns": {name: {"value": v, "unit": u, "formula": f} for name, v, u, f in self.columns()},
             "ratios": self.ratios(),
+            "neurobench": self.neurobench(),
             "layers": [asdict(layer) for layer in self.layers],
             "links": [asdict(link) for link in self.links],
             "populations": [asdict(population) for population in self.populations],

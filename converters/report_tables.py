@@ -106,10 +106,10 @@ def energy_table(energy: EnergyTable) -> Table:
             (system, precision, *(f"{pj[system, precision, scope] / 1000:,.3g}" for scope in SCOPES))
             for system, precision in systems
         ],
-        f"T = {energy.timesteps}; a spike count has {energy.twin_bits} bits. Loihi 1, from unverified "
-        f"figures and compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. Currents and potentials "
-        "of 32 bits. Without control, clock, leakage, network on chip, off-chip memory and the index of "
-        "zero-skipping.",
+        f"T = {energy.timesteps}; a spike count has {energy.twin_bits} bits. Loihi 1, at least, "
+        f"from figures of a simulation and compared with nothing here: {energy.loihi_pj / 1000:,.4g} nJ. "
+        "Currents and potentials of 32 bits. Without control, clock, leakage, network on chip, off-chip "
+        "memory and the index of zero-skipping.",
     )
 
 

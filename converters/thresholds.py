@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnsim.converters.calibrate import balanced, largest, least_squares
+from snnsim.converters.calibrate import Activations, balanced, largest, least_squares
 from snnsim.converters.graph import Graph, ReLU
 
 
@@ -59,7 +59,7 @@ NORMALISATIONS: dict[str, Normalisation] = {
 def thresholds(
     graph: Graph,
     inputs: np.ndarray,
-    source: dict[str, np.ndarray],
+    source: Activations,
     choice: Normalisation,
     timesteps: int,
     most: int = 1,
@@ -67,7 +67,7 @@ def thresholds(
     """float64[channels] by activation, such that most timesteps theta / timesteps is the largest value.
 
     inputs  float64[n_samples, *shape]
-    source  float64[n_samples, *shape] of each activation for these inputs
+    source  for these inputs
     most    spikes in a step, at most
     """
     if choice.rule == "balanced":
@@ -76,10 +76,12 @@ def thresholds(
     for node in graph.nodes:
         if not isinstance(node, ReLU):
             continue
-        values = source[node.name]
+        values, tops = source.values[node.name], source.tops[node.name]
         if choice.rule == "nearest":
-            found[node.name] = least_squares(values, timesteps * most) * timesteps
-        else:
-            top = largest(values, choice.percentile, by_channel=choice.by_channel, silent=choice.silent)
-            found[node.name] = top / most
+            found[node.name] = least_squares(values, tops, timesteps * most) * timesteps
+            continue
+        if choice.percentile == 100:
+            values = tops[None]
+        top = largest(values, choice.percentile, by_channel=choice.by_channel, silent=choice.silent)
+        found[node.name] = top / most
     return found

@@ -28,9 +28,9 @@ import numpy as np
 from snnsim.converters import graph as g
 from snnsim.converters import windows
 from snnsim.converters.calibrate import activations, check_calibration
+from snnsim.converters.products import parts
 from snnsim.errors import ConversionError
 
-_SHARE = 64  # samples at a time
 MARGIN = 2.0
 
 
@@ -72,15 +72,16 @@ class TimeCoded:
     def run(self, inputs: np.ndarray, *, keep_times: bool = False) -> TimedResult:
         """Evaluate samples, [n_samples, ...]."""
         x = check_calibration(self.graph, inputs)
-        parts = [_Run(self, x[low : low + _SHARE]).result(keep_times) for low in range(0, len(x), _SHARE)]
+        shares = parts(len(x), 2 * self.graph.size, most=64)
+        found = [_Run(self, x[part]).result(keep_times) for part in shares]
 
         def joined(name: str) -> dict[str, np.ndarray]:
             return {
-                key: np.concatenate([getattr(part, name)[key] for part in parts])
-                for key in getattr(parts[0], name)
+                key: np.concatenate([getattr(one, name)[key] for one in found])
+                for key in getattr(found[0], name)
             }
 
-        outputs = np.concatenate([part.outputs for part in parts])
+        outputs = np.concatenate([one.outputs for one in found])
         return TimedResult(outputs, joined("times"), joined("spikes"), joined("additions"), joined("cut"))
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -100,7 +101,7 @@ def time_coded(graph: g.Graph, calibration: np.ndarray, margin: float = MARGIN) 
 
     Raises ConversionError for operations that spikes cannot go through.
     """
-    largest = {name: float(v.max(initial=0.0)) for name, v in activations(graph, calibration).items()}
+    largest = {name: float(tops.max()) for name, tops in activations(graph, calibration).tops.items()}
     found = {graph.input.name: (0.0, margin * max(float(np.abs(calibration).max()), 1e-30))}
     ends = {graph.input.name: found[graph.input.name][1]}  # when all that a value stands for has arrived
     for node in graph.nodes[1:]:

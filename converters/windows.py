@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from snnsim.converters.products import one_thread
+
 _SEEN = 2**17  # values that the windows of a few samples see: 1 MB
 
 
@@ -64,12 +66,13 @@ def convolve(x: np.ndarray, weight: np.ndarray, slide: Slide, groups: int) -> np
     matrix = weight.reshape(groups, out // groups, -1)
     total = np.empty((n, groups, out // groups, rows * columns))
     share = max(1, _SEEN // max(1, channels * slide.kernel[0] * slide.kernel[1] * rows * columns))
-    for low in range(0, n, share):
-        part = x[low : low + share]
-        seen = np.empty((len(part), channels, *slide.kernel, rows, columns))
-        for i, j, patch in slide.patches(part, 0.0):
-            seen[:, :, i, j] = patch
-        total[low : low + share] = matrix @ seen.reshape(len(part), groups, -1, rows * columns)
+    with one_thread():
+        for low in range(0, n, share):
+            part = x[low : low + share]
+            seen = np.empty((len(part), channels, *slide.kernel, rows, columns))
+            for i, j, patch in slide.patches(part, 0.0):
+                seen[:, :, i, j] = patch
+            total[low : low + share] = matrix @ seen.reshape(len(part), groups, -1, rows * columns)
     return total.reshape(n, out, rows, columns)
 
 

@@ -11,6 +11,7 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+from small_graphs import mlp
 
 from snnsim.converters import certificate
 from snnsim.converters import graph as g
@@ -169,3 +170,21 @@ def test_command(digits, tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert "labels that do not fit the inputs" in result.stderr
     assert not (tmp_path / "net3.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "where"),
+    [
+        ("rate", {"levels": 7}, "levels"),
+        ("exact", {"normalisation": "max"}, "normalisation"),
+        ("rate", {"certify_on": np.zeros((1, 20))}, "certify_on"),
+        ("ttfs", {"timesteps": 4}, "timesteps"),
+        ("auto", {"timesteps": 4}, "timesteps"),
+        ("auto", {"correction": "none"}, "correction"),
+        ("rate", {"timesteps": 0}, "timesteps"),
+    ],
+)
+def test_options_without_a_use_are_refused(method: str, options: dict, where: str) -> None:
+    graph, x = mlp()
+    with pytest.raises(ConfigError, match=where):
+        convert(graph, x, method, **options)

@@ -16,7 +16,7 @@ from snnsim.batch import BatchSimulator
 from snnsim.converters import graph as g
 from snnsim.converters.convert import Conversion, convert
 from snnsim.converters.counting import fan_out, maxima_comparisons, multiplications, source_layers
-from snnsim.converters.event_counts import count_operations, n_weights
+from snnsim.converters.event_counts import count_operations, weights
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
 
 
@@ -225,7 +225,7 @@ def test_updates_steps_and_sums() -> None:
     once = o.input_acs_once + o.input_macs_once
     assert o.total_once == pytest.approx(synaptic + updates + once + o.input_repeats)
     assert o.weight_bytes == pytest.approx(8 * (synaptic + once))
-    assert o.n_weights == n_weights(found.network)
+    assert o.n_weights == sum(w.size for w in weights(found.network))
     exact = convert(graph, x, "exact", levels=4).operations(x)
     assert exact.count_bits == ceil(log2(5))
     assert exact.comparisons == pytest.approx(exact.n_steps * (2 * n + windows_of_maxima))

@@ -29,10 +29,10 @@ def test_balancing_finds_the_fixed_point() -> None:
     graph, x = mlp()
     source = activations(graph, x)
     once = balanced(graph, x, share=len(x))
-    alive = source["a0"].any(axis=0)
-    assert np.allclose(once["a0"][alive], 2 * source["a0"].mean(axis=0)[alive])
+    alive = source.values["a0"][:, :, 0].any(axis=0)
+    assert np.allclose(once["a0"][alive], 2 * source.values["a0"][:, :, 0].mean(axis=0)[alive])
     many = balanced(graph, np.concatenate([x] * 40), share=4)
-    top = source["a0"].max(axis=0)
+    top = source.values["a0"][:, :, 0].max(axis=0)
     assert np.all(many["a0"][top > 0] <= 2 * top[top > 0])
     assert np.all(many["a0"][top > 0] >= 0.9 * top[top > 0])
 
@@ -41,7 +41,7 @@ def test_balancing_forwards_clipped_values() -> None:
     """The second layer sees what the first lets through, less than the source gives it."""
     graph, x = mlp(seed=1)
     theta = balanced(graph, x, share=len(x))
-    a0 = np.minimum(activations(graph, x)["a0"], theta["a0"])
+    a0 = np.minimum(activations(graph, x).values["a0"][:, :, 0], theta["a0"])
     f1 = graph["f1"]
     a1 = np.maximum(a0 @ f1.weight.T + f1.bias, 0.0)
     alive = a1.any(axis=0)
@@ -51,7 +51,7 @@ def test_balancing_forwards_clipped_values() -> None:
 def test_least_squares_beats_the_largest() -> None:
     rng = np.random.default_rng(0)
     values = rng.exponential(size=(1, 1, 5000))
-    theta = least_squares(values, 8)[0]
+    theta = least_squares(values, np.array([values.max()]), 8)[0]
 
     def error(th: float) -> float:
         return float(((values - th * np.clip(np.floor(values / th + 0.5), 0, 8)) ** 2).mean())
@@ -77,9 +77,10 @@ def test_layers_and_starts_differ() -> None:
     by_name = {n: thresholds(graph, x, source, c, 8) for n, c in NORMALISATIONS.items()}
     assert np.ptp(by_name["max"]["a0"]) > 0
     assert np.ptp(by_name["max-layer"]["a0"]) == 0
-    assert by_name["max-layer"]["a0"][0] == source["a0"].max()
-    assert by_name["spikingjelly"]["a0"][0] == np.percentile(source["a0"], 99.9)
-    assert by_name["snntoolbox"]["a0"][0] == np.percentile(source["a0"][source["a0"] > 0], 99.9)
+    assert by_name["max-layer"]["a0"][0] == source.tops["a0"].max()
+    values = source.values["a0"]
+    assert by_name["spikingjelly"]["a0"][0] == np.percentile(values, 99.9)
+    assert by_name["snntoolbox"]["a0"][0] == np.percentile(values[values > 0], 99.9)
     start = {
         n: convert(graph, x, "rate", normalisation=n).network.populations["a0"].unit.v_init_mv[0]
         / by_name[n]["a0"][0]
