@@ -217,9 +217,9 @@ def _written(
 
     warnings = list(found.graph.notes)
     if to is Target.NIR:
-        from snnsim.converters.nir import write_nir
+        from snnsim.cli.convert_nir import write_strictly
 
-        warnings += write_nir(found.network, output, dt_ms=nir[0] or 1.0, lower_soft_reset=nir[1])
+        warnings += write_strictly(found.network, output, nir[0] or 1.0, nir[1])
     else:
         found.write(output)
     page = None if report is None else found.report(inputs, classes, report).html

@@ -68,13 +68,27 @@ def to_nir(source: Source, output: Path, lower_soft_reset: bool, dry_run: bool) 
     """Write NIR, or refuse with all reasons; with dry_run into a folder that is thrown away."""
     from tempfile import TemporaryDirectory
 
-    from snnsim.converters.nir import write_nir
-
     with TemporaryDirectory() as folder:
         path = Path(folder) / "dry.nir" if dry_run else output
-        notes = write_nir(source.network, path, dt_ms=source.dt_ms, lower_soft_reset=lower_soft_reset)
+        notes = write_strictly(source.network, path, source.dt_ms, lower_soft_reset)
     facts = {"dt_ms": source.dt_ms, "lower_soft_reset": lower_soft_reset}
     return _reply(source, output, f"NIR, dt {source.dt_ms:g} ms", facts, [output], dry_run, notes)
+
+
+def write_strictly(network: Network, path: Path, dt_ms: float, lower_soft_reset: bool) -> list[str]:
+    """`write_nir`, whose refusals name the options of the command."""
+    from snnsim.converters.nir import write_nir
+    from snnsim.errors import ConversionError
+
+    try:
+        return write_nir(network, path, dt_ms=dt_ms, lower_soft_reset=lower_soft_reset)
+    except ConversionError as error:
+        error.fix = error.fix.replace("lower_soft_reset=True", "--lower-soft-reset")
+        if any(p.unit.KIND == "signed_if" for p in network.populations.values()):
+            error.fix = "signed spikes of exact conversions are not in NIR: convert the model with --method rate"
+        elif "v_init_mv" in error.problem and "rate" not in error.fix:
+            error.fix += "; of a trained network: --normalisation snntoolbox starts from 0"
+        raise
 
 
 def to_network(source: Source, output: Path, dry_run: bool) -> Reply:

@@ -37,7 +37,7 @@ def read_array(path: str | Path, samples: int, expected: str = "a .npy file") ->
     except FileNotFoundError:
         raise FileError("no such file", where=str(path), expected=expected, code="file.missing") from None
     except (OSError, ValueError, EOFError) as error:
-        raise FileError(f"not an array ({error})", where=str(path), expected=expected) from error
+        raise FileError("not an array of numbers", where=str(path), expected=expected) from error
     if not isinstance(found, np.ndarray) or found.ndim == 0 or not len(found):
         got = getattr(found, "shape", "an archive of several arrays")
         raise FileError("not an array of samples", where=str(path), got=got, expected=expected)

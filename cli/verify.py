@@ -74,13 +74,12 @@ def verify(
 
 
 def _example(file: Any, inputs: Any) -> Any:
-    """Inputs for tracing a module: those given, or those of the file in units of the source."""
+    """Inputs for tracing a module: those of the file, in units of the source, or else those given."""
     import numpy as np
 
-    values = inputs
-    if inputs is None:
-        values = np.zeros((2, *file.input_shape)) if file.inputs is None else file.inputs[:8] * file.input_scale
-    return np.asarray(values[:8], dtype=np.float64).reshape(-1, *file.input_shape)
+    if file.inputs is not None:
+        return (file.inputs[:8] * file.input_scale).reshape(-1, *file.input_shape)
+    return np.zeros((2, *file.input_shape)) if inputs is None else inputs
 
 
 def in_words(path: str, found: Verification) -> str:

@@ -219,11 +219,11 @@ def _model(file: ConversionFile, graph: g.Graph | None, x: np.ndarray | None) ->
 
 
 def _said(found: list[Difference]) -> list[str]:
-    return [f"{d.where}: {_short(d.got)} instead of {_short(d.expected)}" for d in found]
+    return [f"{d.where} is {_short(d.got)} instead of {_short(d.expected)}" for d in found]
 
 
 def _short(value: object) -> str:
-    text = f"{value:.12g}" if isinstance(value, float) else str(value)
+    text = f"{value:.12g}" if isinstance(value, float) else "nothing" if value is None else str(value)
     return text if len(text) < 60 else f"{text[:57]}..."
 
 
