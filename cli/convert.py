@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from snnsim.cli.convert_checks import SUFFIXES, Target, check_options, check_output
 from snnsim.cli.model_input import Builder, read_array, read_inputs, read_model
 from snnsim.cli.output import Json, Quiet, Reply, Usage, columns
 from snnsim.cli.run import DataDir
+from snnsim.cli.verify import layer_table
 
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
@@ -48,13 +50,6 @@ class Correction(StrEnum):
     POTENTIAL = "potential"
 
 
-class Target(StrEnum):
-    """What is written."""
-
-    NETWORK = "network"
-    NIR = "nir"
-
-
 class Dialect(StrEnum):
     """Whose equations a NIR file means; converters/nir_dialects.py has them."""
 
@@ -78,28 +73,18 @@ class Reset(StrEnum):
     ZERO = "zero"
 
 
-_OF_MODELS = {
-    *("calibrate", "method", "timesteps", "levels", "normalisation", "correction", "samples"),
-    *("builder", "report", "labels", "data"),
-}
-_OPTIONS = {"model": _OF_MODELS, "nir": {"dt_ms", "dialect", "reset"}, "network": set(), "config": set()}
-_TO_NIR = {"dt_ms", "lower_soft_reset"}
-_ALWAYS = {"model", "output", "to", "dry_run", "json", "quiet"}
-_KINDS = {"model": "trained networks", "nir": "NIR files", "network": "network files", "config": "configs"}
-_SUFFIXES = {".nir": "nir", ".toml": "config", ".h5": "network", ".hdf5": "network"}
-
-
 def convert(
     context: typer.Context,
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="ONNX file, state_dict with --builder, or .nir; for --to nir also .h5, .toml."
+            metavar="MODEL",
+            help="ONNX file, state_dict with --builder, or .nir; for --to nir also .h5, .toml.",
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="The network: .h5, from NIR also .toml; or .nir."),
+        typer.Option("--output", "-o", metavar="FILE", help="The network: .h5, of NIR also .toml; or .nir."),
     ],
     to: Annotated[
         Target | None, typer.Option(help="What is written. Default: by the name of the output.")
@@ -148,7 +133,7 @@ def convert(
     ] = None,
     lower_soft_reset: Annotated[
         bool,
-        typer.Option("--lower-soft-reset", help="To NIR: write reset by subtraction as nodes, for this step."),
+        typer.Option(help="To NIR: write reset by subtraction as nodes, for this step."),
     ] = False,
     data: DataDir = None,
     dry_run: Annotated[
@@ -171,10 +156,10 @@ def convert(
       snnsim convert net.nir --dt-ms 0.1 --dialect norse -o net.toml
       snnsim convert net.toml --to nir -o net.nir
     """
-    kind = _SUFFIXES.get(model.suffix.lower(), "model") if builder is None else "model"
+    kind = SUFFIXES.get(model.suffix.lower(), "model") if builder is None else "model"
     to = to or (Target.NIR if output.suffix.lower() == ".nir" else Target.NETWORK)
-    _check_options(context, kind, to)
-    _check_output(output, kind, to, [model, report, labels, Path(calibrate or "")])
+    check_options(context, kind, to)
+    check_output(output, kind, to, [model, report, labels, Path(calibrate or "")])
     if kind != "model":
         from snnsim.cli import convert_nir
 
@@ -228,37 +213,6 @@ def _written(
     return Reply(answer, _text(found, output, page, verifiable=to is Target.NETWORK), warnings)
 
 
-def _check_options(context: typer.Context, kind: str, to: Target) -> None:
-    """Usage error for options that have no effect here."""
-    allowed = _ALWAYS | _OPTIONS[kind] | (_TO_NIR if to is Target.NIR else set())
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        if name not in allowed and source is not None and source.name == "COMMANDLINE":
-            away = f"from {_KINDS[kind]}{' to NIR' if to is Target.NIR else ''}"
-            flag = "--" + name.replace("_", "-")
-            raise Usage(f"not an option of a conversion {away}", where=flag, fix=f"leave {flag} out")
-
-
-def _check_output(output: Path, kind: str, to: Target, inputs: list[Path | None]) -> None:
-    """Before hours of work: can the output be written, and is it none of the inputs?"""
-    where, suffix = "--output", output.suffix.lower()
-    if to is Target.NETWORK and kind in ("network", "config"):
-        raise Usage(f"{_KINDS[kind]} are networks already", where="MODEL", fix="--to nir -o FILE.nir writes NIR")
-    expected = {".nir"} if to is Target.NIR else {".h5", ".hdf5", ".toml"} if kind == "nir" else {".h5", ".hdf5"}
-    if suffix not in expected:
-        names = " or ".join(f"*{one}" for one in sorted(expected))
-        raise Usage("a name that does not say what is written", where=where, got=str(output), expected=names)
-    if output.is_dir() or not output.absolute().parent.is_dir():
-        problem = "a folder" if output.is_dir() else "its folder is not there"
-        raise Usage(problem, where=where, got=str(output), expected="a file in a folder that exists")
-    for one in inputs:
-        if one is not None and one.is_file() and output.exists() and output.samefile(one):
-            raise Usage("the output would replace an input", where=where, got=str(output), fix="another name")
-    report = inputs[1]
-    if report is not None and report.exists() and not report.is_dir():
-        raise Usage("not a folder", where="--report", got=str(report), expected="a folder, new or not")
-
-
 def _check_samples(graph: Graph, inputs: Any, classes: Any) -> None:
     """Before the conversion: inputs and labels fit the model, and each other."""
     from snnsim.converters.calibrate import check_calibration
@@ -284,7 +238,8 @@ def _dry(graph: Graph, method: Method, n_samples: int, files: list[Path]) -> Rep
     shape = list(graph.input.shape)
     data = {"method": method.value, "input_shape": shape, "n_samples": n_samples, "populations": sizes,
             "files": files}  # fmt: skip
-    head = f"{method.value}: {n_samples:,} inputs of {'x'.join(map(str, shape))}, {sum(sizes.values()):,} units"
+    units = f"{sum(sizes.values()):,} units"
+    head = f"{method.value}: {n_samples:,} inputs of {'x'.join(map(str, shape))}, {units}"
     last = f"would write {', '.join(map(str, files))}\nnothing was written"
     return Reply(data, f"{head}\n{columns(rows, ('population', 'from', 'units'))}\n{last}", graph.notes)
 
@@ -294,7 +249,8 @@ def _text(found: Conversion, output: Path, report: Path | None, verifiable: bool
     units = sum(p.n for p in found.network.populations.values())
     lines = [f"{output}: {found.method}, {n} step{'s' * (n != 1)}, {units:,} units"]
     if found.choice is not None:
-        lines.append(f"\nbest of {len(found.choice.candidates)} conversions, on {found.choice.n_samples:,} inputs:")
+        tried, n_inputs = len(found.choice.candidates), found.choice.n_samples
+        lines.append(f"\nbest of {tried} conversions, on {n_inputs:,} inputs:")
         rows = []
         for one in found.choice.pareto:
             name = f"{one.method} {one.normalisation}".strip()
@@ -306,8 +262,7 @@ def _text(found: Conversion, output: Path, report: Path | None, verifiable: bool
     if certificate is not None:
         what = "holds" if certificate.holds else "DOES NOT HOLD"
         lines.append(f"\ncertificate {what}, over {certificate.n_samples:,} inputs:")
-        rows = [(one.path, one.n_neurons, one.n_checked, one.n_mismatches) for one in certificate.layers]
-        lines.append(columns(rows, ("layer", "neurons", "counts checked", "mismatches")))
+        lines.append(layer_table(certificate))
         lines.append(f"largest deviation of an output: {certificate.readout_deviation:g}")
     if report is not None:
         lines.append(f"\nreport: {report}")

@@ -85,7 +85,7 @@ def write_strictly(network: Network, path: Path, dt_ms: float, lower_soft_reset:
     except ConversionError as error:
         error.fix = error.fix.replace("lower_soft_reset=True", "--lower-soft-reset")
         if any(p.unit.KIND == "signed_if" for p in network.populations.values()):
-            error.fix = "signed spikes of exact conversions are not in NIR: convert the model with --method rate"
+            error.fix = "signed spikes of exact conversions are not in NIR: use --method rate"
         elif "v_init_mv" in error.problem and "rate" not in error.fix:
             error.fix += "; of a trained network: --normalisation snntoolbox starts from 0"
         raise

@@ -13,6 +13,7 @@ from snnsim.cli.run import DataDir, Threads
 from snnsim.errors import ExitCode
 
 if TYPE_CHECKING:
+    from snnsim.converters.certificate import Certificate
     from snnsim.converters.verify import Verification
 
 _STATE = {True: "holds", False: "DIFFERS", None: "not checked"}
@@ -89,13 +90,15 @@ def in_words(path: str, found: Verification) -> str:
         f"{path}: the certificate {'holds' if found.holds else 'DOES NOT HOLD'} "
         f"({n:,} input{'s' * (n != 1)} in {steps:,} step{'s' * (steps != 1)})"
     )
-    layers = columns(
-        [(one.path, one.n_neurons, one.n_checked, one.n_mismatches) for one in found.certificate.layers],
-        ("layer", "neurons", "counts checked", "mismatches"),
-    )
     checks = columns(
         [(c.name, _STATE[c.holds], f"{c.about}; give {c.needs}" if c.holds is None else c.about)
          for c in found.checks],
         ("check", "", "what"),
     )  # fmt: skip
-    return f"{head}\n\n{layers}\n\n{checks}"
+    return f"{head}\n\n{layer_table(found.certificate)}\n\n{checks}"
+
+
+def layer_table(certificate: Certificate) -> str:
+    """A line for each layer: neurons checked and mismatches."""
+    rows = [(one.path, one.n_neurons, one.n_checked, one.n_mismatches) for one in certificate.layers]
+    return columns(rows, ("layer", "neurons", "counts checked", "mismatches"))

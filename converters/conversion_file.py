@@ -122,8 +122,9 @@ class _Reader:
         )  # fmt: skip
 
     def of(self, values: Mapping[str, Any], key: str, kind: type, where: str = "") -> Any:
-        value, place = values.get(key), f"{where}.{key}" if where else key
-        if type(value) is not kind or (key in _HASHES and not re.fullmatch("[0-9a-f]{64}", value)):
+        value: Any = values.get(key)
+        place = f"{where}.{key}" if where else key
+        if value.__class__ is not kind or (key in _HASHES and not re.fullmatch("[0-9a-f]{64}", value)):
             raise self.fault(place, value)
         if kind is int and not 0 <= value < 2**53:
             raise self.fault(place, value)

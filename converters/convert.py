@@ -89,7 +89,7 @@ class Conversion:
         return count_operations(self, inputs)
 
     def write(self, path: Path | str) -> None:
-        """Write the network with its certificate, for `read_conversion` and `verify`.  Raises StorageError."""
+        """Write the network with its certificate, to be verified.  Raises StorageError."""
         from snnsim.converters.conversion_file import write_conversion
 
         write_conversion(path, self)

@@ -165,7 +165,9 @@ def _statement(found: Certificate, stated: Certificate) -> list[str]:
     for now, then in zip(found.layers, stated.layers, strict=True):
         a, b = _numbers(now), _numbers(then)
         problems += [
-            f"layer {now.path}: {key} is {a[key]}, the certificate says {b[key]}" for key in a if a[key] != b[key]
+            f"layer {now.path}: {key} is {a[key]}, the certificate says {b[key]}"
+            for key in a
+            if a[key] != b[key]
         ]
     return problems
 
@@ -199,8 +201,8 @@ def _model(file: ConversionFile, graph: g.Graph | None, x: np.ndarray | None) ->
         "rebuilt": "the same conversion gives this network",
     }
     if graph is None:
-        needs = {"rebuilt": "--model MODEL and --calibrate DATA"}
-        return [Check(n, about, None, needs=needs.get(n, "--model MODEL")) for n, about in abouts.items()]
+        also = {"rebuilt": " and --calibrate DATA"}
+        return [Check(n, text, None, needs=f"--model MODEL{also.get(n, '')}") for n, text in abouts.items()]
     graph = fold_batchnorm(graph)
     found = [
         _same("model", abouts["model"], graph_hash(graph), file.certificate.model),
@@ -268,5 +270,5 @@ def _with_biases(base: Network, found: Network, graph: g.Graph) -> Network:
             alike = np.ptp(channels, axis=1).max() <= slack
             if not (alike and np.all(np.abs(moved) <= theta / 2 + slack)):
                 continue
-        populations[name] = population.replace(neuron=population.unit.replace(bias_mv=given))  # type: ignore[arg-type]
+        populations[name] = population.replace(neuron=population.unit.replace(bias_mv=given))
     return base.replace(populations=populations)
