@@ -121,10 +121,12 @@ class _Reader:
             expected="what `snnsim convert` wrote", code="file.bad_certificate", fix="convert again",
         )  # fmt: skip
 
-    def of(self, values: Mapping[str, Any], key: str, kind: type, where: str = "") -> Any:
+    def of(self, values: Mapping[str, Any], key: str, kind: type[Any], where: str = "") -> Any:
         value: Any = values.get(key)
         place = f"{where}.{key}" if where else key
-        if value.__class__ is not kind or (key in _HASHES and not re.fullmatch("[0-9a-f]{64}", value)):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise self.fault(place, value)
+        if key in _HASHES and not re.fullmatch("[0-9a-f]{64}", value):
             raise self.fault(place, value)
         if kind is int and not 0 <= value < 2**53:
             raise self.fault(place, value)
