@@ -1,19 +1,23 @@
-"""`snnsim convert`: a trained network becomes a spiking one, with a certificate."""
+"""`snnsim convert`: a trained network becomes a spiking one, with a certificate; NIR in and out."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from snnsim.cli.output import Json, Reply, Usage
+from snnsim.cli.convert_checks import SUFFIXES, Target, check_options, check_output
+from snnsim.cli.model_input import Builder, read_array, read_inputs, read_model
+from snnsim.cli.output import Json, Quiet, Reply, Usage, columns
 from snnsim.cli.run import DataDir
+from snnsim.cli.verify import layer_table
 
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
-
+    from snnsim.converters.graph import Graph
 
 class Method(StrEnum):
     """How activations become spikes."""
@@ -46,18 +50,62 @@ class Correction(StrEnum):
     POTENTIAL = "potential"
 
 
+class Dialect(StrEnum):
+    """Whose equations a NIR file means; converters/nir_dialects.py has them."""
+
+    EXACT = "exact"
+    NENGO = "nengo"
+    NORSE = "norse"
+    SNNTORCH = "snntorch"
+    SPINNAKER2 = "spinnaker2"
+    SINABS = "sinabs"
+    ROCKPOOL = "rockpool"
+    SPYX = "spyx"
+    LAVA = "lava"
+    LOIHI = "loihi"
+
+
+class Reset(StrEnum):
+    """What a spike does to the potential."""
+
+    V_RESET = "v_reset"
+    SUBTRACT = "subtract"
+    ZERO = "zero"
+
+
 def convert(
-    model: Annotated[Path, typer.Argument(help="ONNX file, or a state_dict with --builder.")],
-    calibrate: Annotated[
-        str, typer.Option(help="Inputs: digits, mnist, fashion-mnist, or a .npy file [n_samples, ...].")
+    context: typer.Context,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL",
+            help="ONNX file, state_dict with --builder, or .nir; for --to nir also .h5, .toml.",
+        ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The network, an HDF5 file.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The network: .h5, of NIR also .toml; or .nir."),
+    ],
+    to: Annotated[
+        Target | None, typer.Option(help="What is written. Default: by the name of the output.")
+    ] = None,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA", help="Inputs: digits, mnist, fashion-mnist, or a .npy file [n_samples, ...]."
+        ),
+    ] = None,
     method: Annotated[Method, typer.Option(help="How activations become spikes.")] = Method.EXACT,
     timesteps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps an input takes. Default: exact 1, else 32.", show_default=False),
+        typer.Option(
+            min=1, max=2**20, metavar="T", help="Steps an input takes. Default: exact 1, else 32.",
+            show_default=False,
+        ),
     ] = None,
-    levels: Annotated[int, typer.Option(min=1, help="exact: largest integer activation.")] = 15,
+    levels: Annotated[
+        int, typer.Option(min=1, max=2**20, metavar="L", help="exact: largest integer activation.")
+    ] = 15,
     normalisation: Annotated[
         Normalisation, typer.Option(help="rate, burst: thresholds.")
     ] = Normalisation.MSE,
@@ -65,100 +113,159 @@ def convert(
         Correction | None,
         typer.Option(help="What calibration moves. Default: exact bias, else none.", show_default=False),
     ] = None,
-    samples: Annotated[int, typer.Option(min=1, help="Calibration inputs that are used.")] = 1024,
-    builder: Annotated[
-        str | None, typer.Option(help="package.module:function that builds the torch module.")
-    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Calibration inputs that are used, at most.")
+    ] = 1024,
+    builder: Builder = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write report.html and report.json there.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Right output of each input, a .npy file, for the report.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Right output of each input, a .npy file, for the report."),
     ] = None,
+    dt_ms: Annotated[
+        float | None, typer.Option(metavar="MS", help="NIR: the step; its numbers depend on it.")
+    ] = None,
+    dialect: Annotated[Dialect, typer.Option(help="NIR: whose equations the file means.")] = Dialect.EXACT,
+    reset: Annotated[
+        Reset | None, typer.Option(help="NIR: instead of the reset of the dialect.", show_default=False)
+    ] = None,
+    lower_soft_reset: Annotated[
+        bool,
+        typer.Option(help="To NIR: write reset by subtraction as nodes, for this step."),
+    ] = False,
     data: DataDir = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and write nothing.")
+    ] = False,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> Reply:
-    """Convert a trained network into a spiking one.
+    """Convert a trained network into a spiking one, or read and write NIR.
+
+    A trained network needs --calibrate; its .h5 file is checked with `snnsim verify`. A NIR file needs
+    --dt-ms; as .toml it can be run with `snnsim run`.
 
     \b
     Examples:
       snnsim convert model.onnx --calibrate digits -o net.h5
       snnsim convert model.onnx --calibrate inputs.npy --method rate --timesteps 32 -o net.h5 --json
+      snnsim convert weights.pt --builder mymodels:make --calibrate inputs.npy -o net.h5
       snnsim convert model.onnx --calibrate inputs.npy --report out --labels labels.npy -o net.h5
+      snnsim convert net.nir --dt-ms 0.1 --dialect norse -o net.toml
+      snnsim convert net.toml --to nir -o net.nir
     """
-    from snnsim.converters.convert import convert as convert_model
-    from snnsim.converters.read_onnx import read_onnx
-    from snnsim.networkfile import write_network
+    kind = SUFFIXES.get(model.suffix.lower(), "model") if builder is None else "model"
+    to = to or (Target.NIR if output.suffix.lower() == ".nir" else Target.NETWORK)
+    check_options(context, kind, to)
+    check_output(output, kind, to, [model, report, labels, Path(calibrate or "")])
+    if kind != "model":
+        from snnsim.cli import convert_nir
 
+        if kind == "nir":
+            source = convert_nir.from_nir(model, dt_ms, dialect.value, reset.value if reset else None)
+        else:
+            source = convert_nir.from_file(model, kind, dt_ms)
+        if to is Target.NIR:
+            return convert_nir.to_nir(source, output, lower_soft_reset, dry_run)
+        return convert_nir.to_network(source, output, dry_run)
+    if calibrate is None:
+        problem, fix = "a trained network needs inputs", "--calibrate DATA, about 1,000 typical inputs"
+        raise Usage(problem, where="--calibrate", fix=fix)
     if labels is not None and report is None:
         raise Usage("labels are for a report", where="--labels", fix="add --report DIR")
-    inputs = _inputs(calibrate, samples, data)
-    classes = None if labels is None else _array(labels, samples)
-    if builder is None:
-        graph = read_onnx(model)
+    inputs = read_inputs(calibrate, samples, data)
+    classes = None if labels is None else read_array(labels, samples)
+    graph = read_model(model, builder, inputs)
+    _check_samples(graph, inputs, classes)
+    if dry_run:
+        return _dry(graph, method, len(inputs), [output, *_report_files(report)])
+    from snnsim.cli.progress import stages
+    from snnsim.converters.convert import convert as convert_model
+
+    with stages(quiet) as progress:
+        found = convert_model(
+            graph, inputs, method.value, timesteps=timesteps, levels=levels,
+            normalisation=normalisation.value, correction=correction.value if correction else None,
+            progress=progress,
+        )  # fmt: skip
+    return _written(found, inputs, classes, output, to, report, (dt_ms, lower_soft_reset))
+
+
+def _written(
+    found: Conversion, inputs: Any, classes: Any, output: Path, to: Target, report: Path | None,
+    nir: tuple[float | None, bool],
+) -> Reply:  # fmt: skip
+    """Write what was asked for, and say what it is."""
+    from snnsim.converters.conversion_file import facts_of
+
+    warnings = list(found.graph.notes)
+    if to is Target.NIR:
+        from snnsim.cli.convert_nir import write_strictly
+
+        warnings += write_strictly(found.network, output, nir[0] or 1.0, nir[1])
     else:
-        from snnsim.converters.read_torch import read_torch_file
-
-        graph = read_torch_file(model, builder, inputs[:8].astype("float32"))
-    inputs = inputs.reshape(len(inputs), *graph.nodes[0].shape)
-    found = convert_model(
-        graph, inputs, method.value, timesteps=timesteps, levels=levels, normalisation=normalisation.value,
-        correction=correction.value if correction else None,
-    )  # fmt: skip
-    facts = {
-        "method": found.method,
-        "timesteps": found.timesteps,
-        "input_scale": found.input_scale,
-        "input_shape": list(graph.nodes[0].shape),
-        "certificate": found.certificate.as_dict() if found.certificate else None,
-        "choice": found.choice.as_dict() if found.choice else None,
-    }
+        found.write(output)
     page = None if report is None else found.report(inputs, classes, report).html
-    write_network(output, found.network, facts)
     sizes = {name: p.n for name, p in found.network.populations.items()}
-    answer = facts | {"output": output, "report": page, "populations": sizes}
-    return Reply(answer, _text(found, output, page))
+    answer = facts_of(found) | {"output": output, "report": page, "populations": sizes}
+    return Reply(answer, _text(found, output, page, verifiable=to is Target.NETWORK), warnings)
 
 
-def _inputs(name: str, samples: int, data: Path | None) -> Any:
-    """float64[n, ...]: images of a data set, or the array of a file."""
-    from snnsim.datasets import DATASETS, load_dataset
+def _check_samples(graph: Graph, inputs: Any, classes: Any) -> None:
+    """Before the conversion: inputs and labels fit the model, and each other."""
+    from snnsim.converters.calibrate import check_calibration
+    from snnsim.converters.diagnosis import check_labels
 
-    if name in DATASETS:
-        images = load_dataset(name, data)
-        return images.images[:samples].reshape(-1, 1, *images.image_shape)
-    return _array(name, samples, f"a .npy file, or one of {', '.join(DATASETS)}")
-
-
-def _array(path: str | Path, samples: int, expected: str = "a .npy file") -> Any:
-    """The first `samples` rows of the array in a file."""
-    import numpy as np
-
-    from snnsim.errors import FileError
-
-    try:
-        return np.load(path, allow_pickle=False)[:samples]
-    except (OSError, ValueError, IndexError) as error:
-        raise FileError(f"not an array ({error})", where=str(path), expected=expected) from error
+    check_calibration(graph, inputs)
+    if classes is not None:
+        check_labels(classes, len(inputs), graph.output.shape[0])
 
 
-def _text(found: Conversion, output: Path, report: Path | None) -> str:
-    lines = [f"{output}: {found.method}, {found.timesteps} steps"]
+def _report_files(folder: Path | None) -> list[Path]:
+    return [] if folder is None else [folder / "report.html", folder / "report.json"]
+
+
+def _dry(graph: Graph, method: Method, n_samples: int, files: list[Path]) -> Reply:
+    """What a conversion would be about. Raises ConversionError as the conversion does."""
+    from snnsim.converters.exact import sketch
+
+    network = sketch(graph)
+    paths = {node.name: node.path for node in graph.nodes}
+    rows = [(name, paths.get(name, ""), p.n) for name, p in network.populations.items()]
+    sizes = {name: p.n for name, p in network.populations.items()}
+    shape = list(graph.input.shape)
+    data = {"method": method.value, "input_shape": shape, "n_samples": n_samples, "populations": sizes,
+            "files": files}  # fmt: skip
+    units = f"{sum(sizes.values()):,} units"
+    head = f"{method.value}: {n_samples:,} inputs of {'x'.join(map(str, shape))}, {units}"
+    last = f"would write {', '.join(map(str, files))}\nnothing was written"
+    return Reply(data, f"{head}\n{columns(rows, ('population', 'from', 'units'))}\n{last}", graph.notes)
+
+
+def _text(found: Conversion, output: Path, report: Path | None, verifiable: bool) -> str:
+    n = found.timesteps
+    units = sum(p.n for p in found.network.populations.values())
+    lines = [f"{output}: {found.method}, {n} step{'s' * (n != 1)}, {units:,} units"]
     if found.choice is not None:
-        lines.append(f"  best of {len(found.choice.candidates)} on {found.choice.n_samples} samples:")
+        tried, n_inputs = len(found.choice.candidates), found.choice.n_samples
+        lines.append(f"\nbest of {tried} conversions, on {n_inputs:,} inputs:")
+        rows = []
         for one in found.choice.pareto:
             name = f"{one.method} {one.normalisation}".strip()
-            size = f"levels {one.levels}" if one.levels else f"T {one.timesteps}"
-            mark = "  <- taken" if one is found.choice.taken else ""
-            lines.append(
-                f"    {name:16} {size:9} agreement {one.agreement:.2%}  additions {one.additions:,.0f}{mark}"
-            )
-    if found.certificate is not None:
-        for layer in found.certificate.layers:
-            lines.append(
-                f"  {layer.path}: {layer.n_checked:,} spike counts checked, {layer.n_mismatches:,} differ"
-            )
-        lines.append(f"  largest deviation of an output: {found.certificate.readout_deviation:g}")
+            size = f"levels {one.levels}" if one.levels else f"T {one.timesteps}" if one.timesteps else ""
+            taken = "<- taken" if one is found.choice.taken else ""
+            rows.append((name, size, f"{one.agreement:.2%}", f"{one.additions:,.0f}", taken))
+        lines.append(columns(rows, ("method", "size", "agreement", "additions", "")))
+    certificate = found.certificate
+    if certificate is not None:
+        what = "holds" if certificate.holds else "DOES NOT HOLD"
+        lines.append(f"\ncertificate {what}, over {certificate.n_samples:,} inputs:")
+        lines.append(layer_table(certificate))
+        lines.append(f"largest deviation of an output: {certificate.readout_deviation:g}")
     if report is not None:
-        lines.append(f"  report: {report}")
+        lines.append(f"\nreport: {report}")
+    if certificate is not None and verifiable:
+        lines.append(f"\ncheck it again: snnsim verify {quote(str(output))}")
     return "\n".join(lines)

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from snnsim import __version__
-from snnsim.cli import bench, convert, doctor, inspect, models, plot, report, resume, run, validate
+from snnsim.cli import bench, convert, doctor, inspect, models, plot, report, resume, run, validate, verify
 from snnsim.cli.output import Reply, Stopped, Usage, as_known, failed, present
 from snnsim.errors import ExitCode
 from snnsim.jit_cache import configure
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., Reply]] = {
     "plot": plot.plot,
     "report": report.report,
     "convert": convert.convert,
+    "verify": verify.verify,
     "bench": bench.bench,
     "models": models.models,
     "doctor": doctor.doctor,

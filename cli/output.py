@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ import typer
 from snnsim.errors import ExitCode, SnnError, StorageError
 
 SCHEMA = 1
+_NUMBER = re.compile(r"-?\d[\d,.]*(e[+-]?\d+)?( ?[%a-zA-Z]{1,3})?|")  # with its unit, or nothing
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
 """Declared by every command for the parser and for --help; main.py looks for it in the arguments
@@ -168,7 +170,7 @@ def _paint(word: str, colour: str) -> str:
 def columns(rows: Iterable[Sequence[object]], header: Sequence[str]) -> str:
     """A table of text; columns of numbers are right-aligned."""
     body = [[_cell(value) for value in row] for row in rows]
-    right = [all(row[k][:1].isdigit() or row[k][:1] == "-" for row in body) for k in range(len(header))]
+    right = [all(_NUMBER.fullmatch(row[k]) for row in body) for k in range(len(header))]
     widths = [max(len(row[k]) for row in [list(header), *body]) for k in range(len(header))]
     lines = []
     for row in [list(header), *body]:

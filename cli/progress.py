@@ -26,6 +26,46 @@ def progress(dt_ms: float, quiet: bool) -> Iterator[Progress | None]:
         yield Lines(dt_ms)
 
 
+Stages = Callable[[str, int, int], None]
+"""Called with (what is counted, done, in all); another first word begins another stage."""
+
+
+@contextmanager
+def stages(quiet: bool) -> Iterator[Stages | None]:
+    """The same for work without model time."""
+    if quiet:
+        yield None
+    elif is_terminal():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        shape = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Bar(*shape, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+
+            def show(what: str, done: int, end: int) -> None:
+                bar.update(task, description=what, completed=done, total=end)
+
+            yield show
+    else:
+        yield StageLines()
+
+
+class StageLines:
+    """A plain line every 10 s."""
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
+        self._last = clock()
+
+    def __call__(self, what: str, done: int, end: int) -> None:
+        now = self._clock()
+        if now - self._last >= LINE_EVERY_S:
+            self._last = now
+            say(f"{what}: {done:,} of {end:,}")
+
+
 class Pace:
     """Wall time of the steps since the first call, and what is to be expected from it."""
 

@@ -21,9 +21,9 @@ import numpy as np
 
 from snnsim.converters import graph as g
 from snnsim.converters.calibrate import activations
-from snnsim.converters.certificate import certify
-from snnsim.converters.convert import Conversion, rated
-from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.certificate import Progress
+from snnsim.converters.convert import Conversion, certified, rated
+from snnsim.converters.exact import quantised
 from snnsim.converters.ttfs import time_coded
 from snnsim.errors import ConversionError
 
@@ -97,26 +97,36 @@ def automatic(
     normalisations: Sequence[str] = NORMALISED,
     tolerance: float = TOLERANCE,
     thorough: bool = False,
+    progress: Progress | None = None,
 ) -> Conversion:
     """The conversion that is taken, with `choice`; an exact one has its certificate over the data.
 
     data      float64[n_samples, *shape]
     thorough  try also what can only cost more than a network that agrees on all samples
+    progress  called with (what is done, how much of it, how much there is at most)
     Raises ConversionError for models that no method converts.
     """
     source = activations(graph, data)
     tried = data[:: -(-len(data) // _TRIED_ON)]
     wanted = source.outputs[:: -(-len(data) // _TRIED_ON)]
     found: list[tuple[Candidate, Conversion]] = []
+    most = len(levels) + 2 * len(normalisations) * len(timesteps)
+
+    def report(done: int) -> None:
+        if progress is not None:
+            progress("conversions tried", done, most)
+
     for n in levels:
         network, scale = quantised(graph, data, n, source=source)
-        made = Conversion(graph, network, "exact", 1, scale)
+        made = Conversion(graph, network, "exact", 1, scale, correction="bias")
         found.append((_judged(made, n, "", tried, wanted), made))
+        report(len(found))
     for method, name in product(("rate", "burst"), normalisations):
         for steps in sorted(timesteps):
             made = rated(graph, data, source, method, steps, name)
             one = _judged(made, 0, name, tried, wanted)
             found.append((one, made))
+            report(len(found))
             if not thorough and any(c.agreement == 1.0 and c.additions < one.additions for c, _ in found):
                 break
     best = max(one.agreement for one, _ in found)
@@ -124,11 +134,10 @@ def automatic(
     taken, made = min(good, key=lambda pair: (pair[0].additions, pair[0].error))
     candidates = [one for one, _ in found] + _timed(graph, data, tried, wanted)
     order = sorted(candidates, key=lambda one: (one.additions, one.error))
-    certificate = made.certificate
-    if made.method == "exact":
-        certificate = certify(graph, made.network, amounts(data, made.input_scale), made.timesteps)
     choice = Choice(tuple(order), taken, tolerance, len(tried))
-    return replace(made, certificate=certificate, choice=choice)
+    if made.method == "exact":
+        made = certified(made, data, progress=progress)
+    return replace(made, choice=choice)
 
 
 def _judged(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -15,16 +16,35 @@ from snnsim.identity import fingerprint
 from snnsim.layer_neurons import SignedIF
 from snnsim.network import Network
 
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, how much of it is done, how much there is)."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first count of a population that differs, in the order of samples, then of neurons."""
+
+    sample: int
+    neuron: int
+    simulated: int
+    reference: int
+
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """Counts of the neurons of one population over all samples."""
+    """Counts of the neurons of one population over all samples.
+
+    reference  SHA-256 of the integers of the quantised model, int32[n_samples, n_neurons]
+    first      the first count that differs
+    """
 
     name: str
     path: str
     n_neurons: int
     n_checked: int
     n_mismatches: int
+    reference: str
+    first: Mismatch | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +55,7 @@ class Certificate:
     readout_deviation  largest difference of an output
     n_samples          inputs that were compared
     n_steps            over which each input was spread
+    readout_reference  SHA-256 of the outputs of the quantised model, float64[n_samples, n]
     model, data, network  SHA-256 of the graph, of the inputs and of the network
     """
 
@@ -42,6 +63,7 @@ class Certificate:
     readout_deviation: float
     n_samples: int
     n_steps: int
+    readout_reference: str
     model: str
     data: str
     network: str
@@ -57,42 +79,80 @@ class Certificate:
 
 
 def certify(
-    graph: Graph, network: Network, amounts: np.ndarray, n_steps: int = 1, threads: int | None = None
+    graph: Graph,
+    network: Network,
+    amounts: np.ndarray,
+    n_steps: int = 1,
+    threads: int | None = None,
+    progress: Progress | None = None,
 ) -> Certificate:
     """Simulate every sample and compare every neuron with the integer activation of the quantised model.
 
     amounts  float64[n_samples, n]  inputs in whole units; they come in n_steps parts, as equal as possible
     """
     paths = {node.name: node.path for node in graph.nodes}
+    return compare(network, amounts, n_steps, paths, graph_hash(graph), threads, progress)
+
+
+def compare(
+    network: Network,
+    amounts: np.ndarray,
+    n_steps: int,
+    paths: Mapping[str, str],
+    model: str,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Certificate:
+    """The certificate of a network whose source is known by its hash only.
+
+    paths  where in the model each population comes from
+    """
     checked = [name for name, p in network.populations.items() if isinstance(p.unit, SignedIF)]
     wrong, deviation = dict.fromkeys(checked, 0), 0.0
+    first: dict[str, Mismatch] = {}
+    digests = {name: hashlib.sha256() for name in [*checked, "readout"]}
+    settled = settling_steps(network, n_steps)
     with BatchSimulator(network, threads=threads) as sim:
-        steps = settling_steps(network, n_steps)
-        for share in parts(len(amounts), 2 * result_size(network, steps)):
-            part = amounts[share]
-            found = sim.run({"input": spread(part, n_steps)}, steps, keep_counts=True)
+        for share in parts(len(amounts), 2 * result_size(network, settled)):
+            low, part = share.start, amounts[share]
+            found = sim.run({"input": spread(part, n_steps)}, settled, keep_counts=True)
             expected = evaluate(network, {"input": part})
             for name in checked:
-                wrong[name] += int(np.count_nonzero(found.counts[name] != expected[name]))
-            deviation = max(deviation, float(np.abs(found.readout[:, -1] - expected["readout"]).max()))
+                counts, integers = found.counts[name], expected[name]
+                digests[name].update(integers.astype(np.int32).tobytes())
+                off = counts != integers
+                wrong[name] += int(np.count_nonzero(off))
+                if name not in first and off.any():
+                    sample, neuron = (int(k[0]) for k in np.nonzero(off))
+                    both = int(counts[sample, neuron]), int(integers[sample, neuron])
+                    first[name] = Mismatch(low + sample, neuron, *both)
+            readout = expected["readout"]
+            digests["readout"].update((readout + 0.0).tobytes())  # + 0.0: zeros have one sign
+            deviation = max(deviation, float(np.abs(found.readout[:, -1] - readout).max()))
+            if progress is not None:
+                progress("inputs compared", low + len(part), len(amounts))
     return Certificate(
         layers=tuple(
             LayerCheck(
-                name,
-                paths[name],
-                network.populations[name].n,
-                network.populations[name].n * len(amounts),
-                wrong[name],
+                name, paths.get(name, name), network.populations[name].n,
+                network.populations[name].n * len(amounts), wrong[name], digests[name].hexdigest(),
+                first.get(name),
             )
             for name in checked
         ),
         readout_deviation=deviation,
         n_samples=len(amounts),
         n_steps=n_steps,
-        model=graph_hash(graph),
-        data=hashlib.sha256(np.ascontiguousarray(amounts).tobytes()).hexdigest(),
+        readout_reference=digests["readout"].hexdigest(),
+        model=model,
+        data=data_hash(amounts),
         network=fingerprint(network, {}),
-    )
+    )  # fmt: skip
+
+
+def data_hash(amounts: np.ndarray) -> str:
+    """SHA-256 of inputs in whole units, [n_samples, n]."""
+    return hashlib.sha256(np.ascontiguousarray(amounts, dtype=np.float64).tobytes()).hexdigest()
 
 
 def spread(amounts: np.ndarray, n_steps: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -14,7 +14,7 @@ from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
 from snnsim.converters.calibrate import Activations, activations, check_calibration
-from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
+from snnsim.converters.certificate import Certificate, Progress, certify, data_hash, settling_steps, spread
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
@@ -57,6 +57,9 @@ class Conversion:
     input_scale  value of one unit of input
     certificate  exact only: counts compared with the quantised model
     choice       auto only: what was tried, and what for
+    correction   what calibration data have moved
+    checked      inputs of the certificate, integers [n_samples, n] in units of input_scale
+    calibration  SHA-256 of the calibration data, in such units
     """
 
     graph: g.Graph
@@ -66,6 +69,9 @@ class Conversion:
     input_scale: float
     certificate: Certificate | None = None
     choice: Choice | None = None
+    correction: str = "none"
+    checked: np.ndarray | None = None
+    calibration: str = ""
     _simulators: list[BatchSimulator] = field(default_factory=list, repr=False)
 
     def run(self, inputs: np.ndarray, *, keep_counts: bool = False) -> BatchResult:
@@ -99,6 +105,12 @@ class Conversion:
         """Operations of one inference, of the source and of the spiking network, means over the inputs."""
         return count_operations(self, inputs)
 
+    def write(self, path: Path | str) -> None:
+        """Write the network with its certificate, to be verified.  Raises StorageError."""
+        from snnsim.converters.conversion_file import write_conversion
+
+        write_conversion(path, self)
+
     def report(
         self, inputs: np.ndarray, labels: np.ndarray | None, folder: Path | str
     ) -> ConversionReport:
@@ -123,6 +135,7 @@ def convert(
     normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Conversion: ...
 
 
@@ -137,6 +150,7 @@ def convert(
     normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Conversion | TimeCoded: ...
 
 
@@ -150,6 +164,7 @@ def convert(
     normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    progress: Progress | None = None,
 ) -> Conversion | TimeCoded:
     """Convert a trained network.
 
@@ -164,6 +179,7 @@ def convert(
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
     correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
                    start, of each neuron, for rate and burst; see converters/exact.py and correction.py
+    progress       called with (what is done, how much of it, how much there is)
     Raises ConfigError for arguments that cannot be or that the method does not take, ConversionError for
     models.
     """
@@ -198,16 +214,26 @@ def convert(
     if method == "auto":
         from snnsim.converters.auto import automatic
 
-        return automatic(graph, data)
+        return automatic(graph, data, progress=progress)
     if method == "ttfs":
         return time_coded(graph, data)
     if method == "exact":
         network, scale = quantised(graph, data, levels, centre=correction == "bias")
-        checked = amounts(data if certify_on is None else check_calibration(graph, certify_on), scale)
-        return Conversion(
-            graph, network, method, timesteps, scale, certify(graph, network, checked, timesteps)
-        )
+        made = Conversion(graph, network, method, timesteps, scale, correction=correction)
+        return certified(made, data, certify_on, progress)
     return rated(graph, data, activations(graph, data), method, timesteps, normalisation, correction)
+
+
+def certified(
+    made: Conversion, calibration: np.ndarray, on: np.ndarray | None = None, progress: Progress | None = None
+) -> Conversion:
+    """An exact conversion with its certificate over the calibration data, or over `on`."""
+    used = amounts(calibration, made.input_scale)
+    checked = used if on is None else amounts(check_calibration(made.graph, on), made.input_scale)
+    found = certify(made.graph, made.network, checked, made.timesteps, progress=progress)
+    low, high = (np.min_scalar_type(int(edge)) for edge in (checked.min(), checked.max()))
+    kept = checked.astype(np.result_type(low, high))
+    return replace(made, certificate=found, checked=kept, calibration=data_hash(used))
 
 
 def rated(
@@ -226,7 +252,7 @@ def rated(
     if correction != "none":
         flat = data.reshape(len(data), -1)
         network = corrected(network, flat, source, timesteps, correction)
-    return Conversion(graph, network, method, timesteps, 1.0)
+    return Conversion(graph, network, method, timesteps, 1.0, correction=correction)
 
 
 def _graph(model: Any, calibration: np.ndarray) -> g.Graph:

@@ -91,7 +91,7 @@ def diagnose(conversion: Conversion, inputs: np.ndarray, labels: np.ndarray | No
     Raises ConfigError for inputs or labels that do not fit.
     """
     x = check_calibration(conversion.graph, inputs)
-    classes = None if labels is None else _labels(labels, len(x), conversion.graph.output.shape[0])
+    classes = None if labels is None else check_labels(labels, len(x), conversion.graph.output.shape[0])
     sums = [_Sums(conversion, node, unit) for node, unit in _activations(conversion)]
     right: list[np.ndarray] = []
     same: list[np.ndarray] = []
@@ -122,7 +122,8 @@ def _by_step(parts: list[np.ndarray], n_steps: int) -> tuple[float, ...]:
     return tuple(float(value) for value in np.concatenate(parts)[:, :n_steps].mean(axis=0))
 
 
-def _labels(labels: np.ndarray, n: int, n_outputs: int) -> np.ndarray:
+def check_labels(labels: np.ndarray, n: int, n_outputs: int) -> np.ndarray:
+    """Labels as integers [n]; ConfigError for what they cannot be."""
     found = np.asarray(labels)
     if found.shape != (n,) or found.dtype.kind not in "iu":
         raise ConfigError(

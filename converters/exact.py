@@ -21,6 +21,7 @@ from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
 from snnsim.converters.calibrate import Activations, activations, by_channels, least_squares
 from snnsim.converters.dense import arriving, emitted
+from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.products import parts
 from snnsim.errors import ConversionError
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
@@ -231,3 +232,12 @@ def _with_bias(network: Network, name: str, bias: np.ndarray) -> Network:
 def amounts(x: np.ndarray, scale: float) -> np.ndarray:
     """float64[n_samples, n]: inputs as whole multiples of the input scale."""
     return np.rint(x.reshape(len(x), -1) / scale)
+
+
+def sketch(graph: g.Graph) -> Network:
+    """The network of a conversion with thresholds of 1: its populations, before anything is known of data.
+
+    Raises ConversionError as the conversion does.
+    """
+    ones = {node.name: np.ones(node.shape[0]) for node in graph.nodes if isinstance(node, g.ReLU)}
+    return build(fold_batchnorm(graph), ExactCoding(ones, 1, 1.0))

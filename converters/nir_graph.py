@@ -33,7 +33,8 @@ class Faults:
     def raise_any(self, problem: str, fix: str = "") -> None:
         """ConversionError, when there are any."""
         if self.found:
-            raise ConversionError(f"{problem}: {'; '.join(self.found)}", fix=fix)
+            lines = "".join(f"\n  {one}" for one in self.found)
+            raise ConversionError(f"{problem}:{lines}", fix=fix)
 
 
 @dataclass

@@ -130,7 +130,7 @@ class _Writer:
         where = f"populations.{name}.neuron"
         neuron = self._as_neuron(unit)
         if neuron is None:
-            self.faults.add(where, f"units of kind {unit.KIND} (signed, burst or maximum)")
+            self.faults.add(where, f"units of kind {unit.KIND}, for which NIR has no node")
             return None
         if _drawn(neuron) or _drawn(neuron.synapse):
             self.faults.add(where, "drawn values; give numbers")

@@ -14,7 +14,7 @@ def certificate_table(certificate: Certificate) -> Table:
         "Certificate: spike counts against the integers of the quantised model",
         ("layer", "neurons", "counts compared", "counts that differ"),
         [(layer.path, layer.n_neurons, layer.n_checked, layer.n_mismatches) for layer in certificate.layers],
-        f"{certificate.n_samples:,} inputs in {certificate.n_steps} steps; largest deviation of an output "
+        f"{certificate.n_samples:,} inputs, steps: {certificate.n_steps}; largest deviation of an output "
         f"{certificate.readout_deviation:g}. SHA-256 of the model {certificate.model}, of the inputs "
         f"{certificate.data}, of the network {certificate.network}.",
     )

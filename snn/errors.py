@@ -130,6 +130,13 @@ class SimulationError(SnnError, ArithmeticError):
     exit_code = ExitCode.NUMERIC
 
 
+class VerificationError(SnnError, ValueError):
+    """Something that was verified is not what it was said to be."""
+
+    default_code = "verify.differs"
+    exit_code = ExitCode.DIFFERS
+
+
 def nearest(word: str, valid: Iterable[str]) -> str:
     """A "did you mean" sentence, or the list of valid words when nothing is close."""
     words = sorted(valid)

@@ -22,10 +22,11 @@ _ARRAY = "$array"
 
 
 def write_network(path: Path | str, network: Network, facts: Mapping[str, Any] | None = None) -> None:
-    """Write a network and JSON facts, whole or not at all.  Raises StorageError."""
+    """Write a network and facts (JSON, and arrays of numbers), whole or not at all.  Raises StorageError."""
     arrays: dict[str, np.ndarray] = {}
     plain = _taken_out(to_mapping(network), "network", arrays)
-    meta = {"kind": KIND, "network": json.dumps(plain), "facts": json.dumps(dict(facts or {}))}
+    kept = _taken_out(dict(facts or {}), "facts", arrays)
+    meta = {"kind": KIND, "network": json.dumps(plain), "facts": json.dumps(kept)}
     write_checkpoint(path, arrays, meta)
 
 
@@ -37,9 +38,12 @@ def read_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
     try:
         plain, facts = json.loads(str(meta["network"])), json.loads(str(meta["facts"]))
         network = cast(Network, from_mapping((Network,), _put_back(plain, arrays), ""))
+        kept = _put_back(facts, arrays)
     except (ConfigError, KeyError, ValueError, RecursionError) as error:
         raise FileError(f"not a possible network ({error})", where=str(path)) from error
-    return network, facts
+    if not isinstance(kept, dict):
+        raise FileError("facts that are none", where=str(path), expected="a JSON object")
+    return network, kept
 
 
 def _taken_out(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -56,7 +60,7 @@ def _taken_out(value: Any, where: str, arrays: dict[str, np.ndarray]) -> Any:
 def _put_back(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if isinstance(value, dict):
         if set(value) == {_ARRAY}:
-            return arrays[value[_ARRAY]]
+            return arrays[str(value[_ARRAY])]
         return {key: _put_back(item, arrays) for key, item in value.items()}
     if isinstance(value, list):
         return [_put_back(item, arrays) for item in value]

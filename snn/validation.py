@@ -16,6 +16,7 @@ from snnsim.config import Config, load_config
 from snnsim.config_warnings import config_warnings
 from snnsim.errors import FileError
 from snnsim.memory import check_memory
+from snnsim.networkfile import KIND, read_network
 from snnsim.program import check_and_encode, estimate
 from snnsim.recording import open_spikes, read_state
 from snnsim.results import blocks, check_task, read_result
@@ -101,6 +102,8 @@ def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
         return "spikes", spike_facts(path)
     if {"arrays", "meta"} <= groups:
         arrays, meta = read_checkpoint(path)
+        if meta.get("kind") == KIND:
+            return "network", _network(path)
         return "checkpoint", {"step": meta.get("step"), "bytes": sum(a.nbytes for a in arrays.values())}
     if edges:
         return "weights", {name: len(read_weights(path, name).weight) for name in edges}
@@ -113,6 +116,17 @@ def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
     raise FileError(
         "an HDF5 file without spikes, state, weights or a checkpoint", where=str(path), code="file.unknown"
     )
+
+
+def _network(path: Path) -> dict[str, Any]:
+    """A converted network: how it was made, its certificate in a word, its populations."""
+    network, facts = read_network(path)
+    words = {key: value for key, value in facts.items() if isinstance(value, str | int | float)}
+    words.pop("calibration", None)
+    certificate = facts.get("certificate")
+    if isinstance(certificate, dict):
+        words["certificate"] = "holds" if certificate.get("holds") is True else "does not hold"
+    return words | {"populations": {name: p.n for name, p in network.populations.items()}}
 
 
 def _run(path: Path, data_dir: Path | str | None) -> dict[str, Any]:
