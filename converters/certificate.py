@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from snnsim.batch import BatchSimulator
 from snnsim.converters.dense import evaluate
 from snnsim.converters.graph import Graph
 from snnsim.identity import fingerprint
 from snnsim.layer_neurons import SignedIF
 from snnsim.network import Network
+from snnsim.simulator import Simulator
 
 _SHARE = 256  # samples at a time
 
@@ -67,10 +67,10 @@ def certify(
     paths = {node.name: node.path for node in graph.nodes}
     checked = [name for name, p in network.populations.items() if isinstance(p.unit, SignedIF)]
     wrong, deviation = dict.fromkeys(checked, 0), 0.0
-    with BatchSimulator(network, threads=threads) as sim:
+    with Simulator(network, batch=_SHARE, threads=threads) as sim:
         for low in range(0, len(amounts), _SHARE):
             part = amounts[low : low + _SHARE]
-            found = sim.run(
+            found = sim.evaluate(
                 {"input": spread(part, n_steps)}, settling_steps(network, n_steps), keep_counts=True
             )
             expected = evaluate(network, {"input": part})

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from snnsim.batch import BatchResult, BatchSimulator
+from snnsim.batch import BatchSimulator
+from snnsim.batch_result import BatchResult
 from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
@@ -25,6 +26,7 @@ from snnsim.converters.ttfs import TimeCoded, time_coded
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule
 from snnsim.network import Network
+from snnsim.simulator import Simulator
 
 if TYPE_CHECKING:
     from snnsim.converters.auto import Choice
@@ -61,14 +63,14 @@ class Conversion:
     def run(self, inputs: np.ndarray, *, keep_counts: bool = False) -> BatchResult:
         """Simulate samples, [n_samples, ...]; with rates, readouts are `timesteps` times the output."""
         if not self._simulators:
-            self._simulators.append(BatchSimulator(self.network))
+            self._simulators.append(Simulator(self.network, batch=_SHARE))
         (sim,) = self._simulators
         x = check_calibration(self.graph, inputs)
         if self.method == "exact":
             given = {INPUT: spread(amounts(x, self.input_scale), self.timesteps)}
-            return sim.run(given, settling_steps(self.network, self.timesteps), keep_counts=keep_counts)
+            return sim.evaluate(given, settling_steps(self.network, self.timesteps), keep_counts=keep_counts)
         flat = {INPUT: x.reshape(len(x), -1)}
-        return sim.run(flat, self.timesteps, repeat=self.timesteps, keep_counts=keep_counts, stop_early=False)
+        return sim.evaluate(flat, self.timesteps, repeat=self.timesteps, keep_counts=keep_counts, stop_early=False)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """float[n_samples, outputs]: what the source computes, as the spiking network gives it."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnsim.batch import BatchResult
+from snnsim.batch_result import BatchResult
 from snnsim.converters import graph as g
 from snnsim.converters.calibrate import check_calibration
 from snnsim.converters.dense import apply

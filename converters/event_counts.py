@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnsim.batch import BatchResult
+from snnsim.batch_result import BatchResult
 from snnsim.converters.calibrate import check_calibration
 from snnsim.converters.counting import SourceLayer, fan_out, maxima_comparisons, source_layers
 from snnsim.converters.operations import LinkOperations, Operations, PopulationOperations
-from snnsim.kernels import layer_engine as engine
+from snnsim.kernels import layer_layout as k
 from snnsim.layer_neurons import Maximum, Relay, SignedIF
 from snnsim.layer_program import LayerProgram, lower_layers
 from snnsim.layers import Conv, Dense, LayerRule, MaxPool
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
 _SHARE = 64  # samples at a time
-_PASSIVE = (engine.INPUT, engine.RELAY, engine.MAXIMUM, engine.READOUT)
+_PASSIVE = (k.INPUT, k.RELAY, k.MAXIMUM, k.READOUT)
 
 
 @dataclass
@@ -96,8 +96,8 @@ def _population(name: str, program: LayerProgram, sums: _Sums, n: int) -> Popula
     p = program.names.index(name)
     units = program.units(name)
     size, kind = units.stop - units.start, int(program.graph.kind[p])
-    acts = sums.repeat if kind == engine.INPUT else 1
-    advanced = kind not in (engine.INPUT, engine.RELAY, engine.MAXIMUM)
+    acts = sums.repeat if kind == k.INPUT else 1
+    advanced = kind not in (k.INPUT, k.RELAY, k.MAXIMUM)
     return PopulationOperations(
         name, size, acts * sums.events[name] / n, acts * sums.spikes[name] / n,
         size * sums.steps / n if advanced else 0.0,
@@ -122,15 +122,15 @@ def _operations(
     if per_step > once:
         repeats = float(conversion.timesteps * sum(network.populations[name].n for name in kept))
     integrations = sum(p.updates for p in populations)
-    comparisons = sum(p.updates * (2 if kinds[p.name] == engine.SIGNED else 1) for p in neurons)
+    comparisons = sum(p.updates * (2 if kinds[p.name] == k.SIGNED else 1) for p in neurons)
     comparisons += steps * sum(
         maxima_comparisons(p.rule) for p in network.projections.values() if isinstance(p.rule, MaxPool)
     )
     events, spikes = sum(p.events for p in neurons), sum(p.spikes for p in neurons)
     bias, n_neurons = sums.bias / n, sum(p.n_units for p in neurons)
     dense, biases = float(sum(s.dense_macs for s in source)), float(sum(s.biases for s in source))
-    events_in = sum(p.events for p in populations if kinds[p.name] == engine.INPUT)
-    passed_on = sum(p.events for p in populations if kinds[p.name] in (engine.RELAY, engine.MAXIMUM))
+    events_in = sum(p.events for p in populations if kinds[p.name] == k.INPUT)
+    passed_on = sum(p.events for p in populations if kinds[p.name] in (k.RELAY, k.MAXIMUM))
     inner = sum(acs[role] + macs[role] for role in ("synapse", "pooling"))
     additions = inner + once
     updates = integrations + bias + comparisons + events
