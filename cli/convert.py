@@ -21,6 +21,8 @@ class Method(StrEnum):
     EXACT = "exact"
     RATE = "rate"
     BURST = "burst"
+    TTFS = "ttfs"
+    FEW_SPIKE = "few_spike"
     AUTO = "auto"
 
 
@@ -55,7 +57,11 @@ def convert(
     method: Annotated[Method, typer.Option(help="How activations become spikes.")] = Method.EXACT,
     timesteps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps an input takes. Default: exact 1, else 32.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Steps an input takes, or a layer. Default: exact 1, few_spike 10, ttfs none, else 32.",
+            show_default=False,
+        ),
     ] = None,
     levels: Annotated[int, typer.Option(min=1, help="exact: largest integer activation.")] = 15,
     normalisation: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,11 +18,13 @@ from snnsim.converters.certificate import Certificate, certify, settling_steps, 
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.few_spike import STEPS, few_spike_coded
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
 from snnsim.converters.rate import RateCoding
+from snnsim.converters.schedule import flat, scheduled_steps
 from snnsim.converters.thresholds import NORMALISATIONS, thresholds
-from snnsim.converters.ttfs import TimeCoded, time_coded
+from snnsim.converters.ttfs import time_amounts, time_coded
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule
 from snnsim.network import Network
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
     from snnsim.converters.auto import Choice
     from snnsim.converters.report import ConversionReport
 
-METHODS = ("exact", "rate", "burst", "ttfs", "auto")
+METHODS = ("exact", "rate", "burst", "ttfs", "few_spike", "auto")
 _COUNT = Rule("integer", low=1, high=2**20)
+_TIMESTEPS = Rule("integer", low=1, high=2**20, optional=True)
 _SHARE = 256  # samples at a time
 _MOST = 5  # spikes of a burst in a step
 
@@ -45,7 +48,7 @@ class Conversion:
     graph        the source, batch normalisation folded
     network      what runs
     method       how it was made
-    timesteps    over which an input comes (exact), or acts (rate, burst)
+    timesteps    over which an input comes (exact) or acts (rate, burst), or that the window of a layer has
     input_scale  value of one unit of input
     certificate  exact only: counts compared with the quantised model
     choice       auto only: what was tried, and what for
@@ -61,7 +64,7 @@ class Conversion:
     _simulators: list[BatchSimulator] = field(default_factory=list, repr=False)
 
     def run(self, inputs: np.ndarray, *, keep_counts: bool = False) -> BatchResult:
-        """Simulate samples, [n_samples, ...]; with rates, readouts are `timesteps` times the output."""
+        """Simulate samples, [n_samples, ...]; readouts times `readout_scale` are what the source computes."""
         if not self._simulators:
             self._simulators.append(Simulator(self.network, batch=_SHARE))
         (sim,) = self._simulators
@@ -69,15 +72,23 @@ class Conversion:
         if self.method == "exact":
             given = {INPUT: spread(amounts(x, self.input_scale), self.timesteps)}
             return sim.evaluate(given, settling_steps(self.network, self.timesteps), keep_counts=keep_counts)
-        flat = {INPUT: x.reshape(len(x), -1)}
-        return sim.evaluate(flat, self.timesteps, repeat=self.timesteps, keep_counts=keep_counts, stop_early=False)
+        if self.method in ("ttfs", "few_spike"):
+            timed = self.method == "ttfs"
+            value = time_amounts(x, self.network, self.input_scale, self.timesteps) if timed else flat(x)
+            return sim.evaluate({INPUT: value}, scheduled_steps(self.network), keep_counts=keep_counts)
+        n, given = self.timesteps, {INPUT: flat(x)}
+        return sim.evaluate(given, n, repeat=n, keep_counts=keep_counts, stop_early=False)
+
+    @property
+    def readout_scale(self) -> float:
+        """With rates, readouts grow by the output in each step."""
+        return 1 / self.timesteps if self.method in ("rate", "burst") else 1.0
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """float[n_samples, outputs]: what the source computes, as the spiking network gives it."""
         parts = []
         for low in range(0, len(inputs), _SHARE):
-            last = self.run(inputs[low : low + _SHARE]).readout[:, -1]
-            parts.append(last if self.method == "exact" else last / self.timesteps)
+            parts.append(self.run(inputs[low : low + _SHARE]).readout[:, -1] * self.readout_scale)
         return np.concatenate(parts)
 
     def operations(self, inputs: np.ndarray) -> Operations:
@@ -93,38 +104,6 @@ class Conversion:
         return write_conversion_report(self, inputs, labels, folder)
 
 
-@overload
-def convert(model: Any, calibration: np.ndarray, method: Literal["ttfs"]) -> TimeCoded: ...
-
-
-@overload
-def convert(
-    model: Any,
-    calibration: np.ndarray,
-    method: Literal["exact", "rate", "burst", "auto"] = "exact",
-    *,
-    timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
-    correction: str | None = None,
-    certify_on: np.ndarray | None = None,
-) -> Conversion: ...
-
-
-@overload
-def convert(
-    model: Any,
-    calibration: np.ndarray,
-    method: str,
-    *,
-    timesteps: int | None = None,
-    levels: int = 15,
-    normalisation: str = "mse",
-    correction: str | None = None,
-    certify_on: np.ndarray | None = None,
-) -> Conversion | TimeCoded: ...
-
-
 def convert(
     model: Any,
     calibration: np.ndarray,
@@ -135,7 +114,7 @@ def convert(
     normalisation: str = "mse",
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
-) -> Conversion | TimeCoded:
+) -> Conversion:
     """Convert a trained network.
 
     model          torch.nn.Module, path of an ONNX file, or a Graph
@@ -143,7 +122,9 @@ def convert(
     method         exact: spike counts equal the integer activations of the quantised model; a certificate is
                    written over `certify_on`, or over the calibration data
                    rate: integrate-and-fire neurons, `timesteps` steps; burst: up to 5 spikes a step
-                   ttfs: one spike a neuron at most, in continuous time; see converters/ttfs.py
+                   ttfs: one spike a neuron at most, in continuous time or at one of `timesteps` times; see
+                   converters/ttfs.py
+                   few_spike: an activation as `timesteps` bits, 10 if not given; see converters/few_spike.py
                    auto: the cheapest of many that is as good as the best; see converters/auto.py
     levels         exact: largest integer activation
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
@@ -162,7 +143,8 @@ def convert(
     if method == "exact" and correction == "potential":
         problem = "exact networks start from half a threshold"
         raise ConfigError(problem, where="correction", got=correction, expected="bias or none")
-    timesteps = check(timesteps or (1 if method == "exact" else 32), _COUNT, "timesteps")
+    wanted = check(timesteps, _TIMESTEPS, "timesteps")
+    timesteps = wanted or {"exact": 1, "ttfs": 1, "few_spike": STEPS}.get(method, 32)
     levels = check(levels, _COUNT, "levels")
     graph = fold_batchnorm(_graph(model, calibration))
     data = check_calibration(graph, calibration)
@@ -171,7 +153,10 @@ def convert(
 
         return automatic(graph, data)
     if method == "ttfs":
-        return time_coded(graph, data)
+        network, scale = time_coded(graph, data, wanted)
+        return Conversion(graph, network, method, timesteps, scale)
+    if method == "few_spike":
+        return Conversion(graph, few_spike_coded(graph, data, timesteps), method, timesteps, 1.0)
     if method == "exact":
         network, scale = quantised(graph, data, levels, centre=correction == "bias")
         checked = amounts(data if certify_on is None else check_calibration(graph, certify_on), scale)
@@ -195,8 +180,7 @@ def rated(
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
     network = build(graph, coding)
     if correction != "none":
-        flat = data.reshape(len(data), -1)
-        network = corrected(network, flat, source, graph.output.name, timesteps, correction)
+        network = corrected(network, flat(data), source, graph.output.name, timesteps, correction)
     return Conversion(graph, network, method, timesteps, 1.0)
 
 

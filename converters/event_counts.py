@@ -13,7 +13,7 @@ from snnsim.converters.calibrate import check_calibration
 from snnsim.converters.counting import SourceLayer, fan_out, maxima_comparisons, source_layers
 from snnsim.converters.operations import LinkOperations, Operations, PopulationOperations
 from snnsim.kernels import layer_layout as k
-from snnsim.layer_neurons import Maximum, Relay, SignedIF
+from snnsim.layer_neurons import FewSpike, Maximum, Relay, SignedIF, TimeToFirstSpike
 from snnsim.layer_program import LayerProgram, lower_layers
 from snnsim.layers import Conv, Dense, LayerRule, MaxPool
 from snnsim.network import Network
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
 _SHARE = 64  # samples at a time
+_ONE_SPIKE = (TimeToFirstSpike, Maximum)  # each unit emits one event at most, where spikes are times
 _PASSIVE = (k.INPUT, k.RELAY, k.MAXIMUM, k.READOUT)
 
 
@@ -39,6 +40,7 @@ class _Sums:
     most: int = 0
     bias: int = 0
     repeat: int = 1
+    timed: bool = False
 
     def take(self, found: BatchResult, network: Network, program: LayerProgram) -> None:
         for mine, theirs in (
@@ -53,7 +55,8 @@ class _Sums:
             if p.source in network.stimuli and isinstance(p.rule, LayerRule):
                 total, reach = found.totals[p.source], fan_out(p.rule)
                 self.once += int(((total != 0) @ reach).sum())
-                self.once_graded += int((((total != 0) & (np.abs(total) != 1)) @ reach).sum())
+                if not self.timed:
+                    self.once_graded += int((((total != 0) & (np.abs(total) != 1)) @ reach).sum())
         graph = program.graph
         for p_index, name in enumerate(program.names):
             biased = int(np.count_nonzero(graph.bias[program.units(name)]))
@@ -71,7 +74,7 @@ def count_operations(conversion: Conversion, inputs: np.ndarray) -> Operations:
     """
     x = check_calibration(conversion.graph, inputs)
     network, n = conversion.network, len(x)
-    program, sums = lower_layers(network, 1.0), _Sums()
+    program, sums = lower_layers(network, 1.0), _Sums(timed=conversion.method == "ttfs")
     for low in range(0, n, _SHARE):
         sums.take(conversion.run(x[low : low + _SHARE], keep_counts=True), network, program)
     links = tuple(_link(name, network, sums, n) for name in program.links)
@@ -89,6 +92,8 @@ def _link(name: str, network: Network, sums: _Sums, n: int) -> LinkOperations:
         role = "pooling"
     acts = sums.repeat if role == "input" else 1  # the simulation computes a repeated input once
     added, graded = acts * sums.added[name], acts * sums.graded[name]
+    if sums.timed and (role == "input" or isinstance(network.populations[p.source].unit, _ONE_SPIKE)):
+        graded = 0  # the amount of the event is its time: the spike adds a weight to a slope
     return LinkOperations(name, role, (added - graded) / n, graded / n)
 
 
@@ -98,8 +103,10 @@ def _population(name: str, program: LayerProgram, sums: _Sums, n: int) -> Popula
     size, kind = units.stop - units.start, int(program.graph.kind[p])
     acts = sums.repeat if kind == k.INPUT else 1
     advanced = kind not in (k.INPUT, k.RELAY, k.MAXIMUM)
+    is_one = kind in (k.FEW_SPIKES, k.FIRST_SPIKE) or (sums.timed and kind in (k.INPUT, k.MAXIMUM))
+    spikes = sums.events[name] if is_one else sums.spikes[name]
     return PopulationOperations(
-        name, size, acts * sums.events[name] / n, acts * sums.spikes[name] / n,
+        name, size, acts * sums.events[name] / n, acts * spikes / n,
         size * sums.steps / n if advanced else 0.0,
     )  # fmt: skip
 
@@ -193,6 +200,8 @@ def largest_count(conversion: Conversion) -> int:
         unit = population.unit
         if isinstance(unit, SignedIF):
             found.append(unit.levels)
+        elif isinstance(unit, FewSpike):
+            found.append(2**unit.window - 1)
         elif not isinstance(unit, Relay | Maximum) and unit.KIND != "readout":
             found.append(conversion.timesteps * int(getattr(unit, "most", 1)))
     return max(found)

@@ -208,7 +208,7 @@ class BatchSimulator(Simulator):
     def samples(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Samples of a probe: (steps int64[T], values float[T, batch, n])."""
         steps, frames = self._sinks.get_samples(name)
-        return steps, frames.reshape(len(steps), self.batch, -1)
+        return steps, frames.reshape(len(steps), self.batch, frames.shape[1] // self.batch)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Everything that changes while the network runs, samples first."""

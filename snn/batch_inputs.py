@@ -76,7 +76,7 @@ def check_inputs(
         value, n = np.asarray(inputs[name]), program.place[name].size
         if value.ndim == 2:
             value = value[:, None, :]
-        if value.ndim != 3 or value.shape[2] != n or value.dtype.kind not in "iuf":
+        if value.ndim != 3 or value.shape[2] != n or value.dtype.kind not in "biuf":
             raise ConfigError(
                 "not values for this input",
                 where=f"inputs.{name}",

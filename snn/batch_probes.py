@@ -99,7 +99,8 @@ class BatchProbes:
             steps = np.arange(-(-begin // every), -(-(begin + n_steps) // every), dtype=np.int64) * every
             columns = slice(int(watch.ptr[w]), int(watch.ptr[w + 1]))
             frames = watch.frame[:, steps - begin, columns].transpose(1, 0, 2)
-            found[name] = steps, np.ascontiguousarray(frames).reshape(len(steps), -1)
+            width = frames.shape[1] * frames.shape[2]
+            found[name] = steps, np.ascontiguousarray(frames).reshape(len(steps), width)
         return found
 
     def spikes(self, watch: k.Watch, begin: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
