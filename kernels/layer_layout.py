@@ -50,7 +50,7 @@ class Graph(NamedTuple):
 
 
 class Given(NamedTuple):
-    """Events from outside: those of sample b, step begin + t are ptr[b, t] to ptr[b, t + 1] of unit and amount.
+    """Events from outside: those of sample b, step begin + t are ptr[b, t] to ptr[b, t + 1] of the rest.
 
     Units count from the first input population, which is unit 0.
     """

@@ -215,8 +215,8 @@ def fire_few(potential, current, count, alpha, place, unit, amount):
 def fire_first(potential, current, count, resolution, left, continuous, unit, amount):
     """Times to first spike: v <- v + current;  one spike at most, the earlier the larger v is.
 
-    A spike is emitted when what is left of the window has come down to v; `amount` is what is left then, in
-    steps: in steps of the grid a whole number, v / resolution rounded down; in continuous time v / resolution.
+    A spike is emitted when what is left of the window has come down to v; `amount` is what is left then,
+    in steps: a whole number, v / resolution rounded down; in continuous time v / resolution.
     resolution  F[n]  what one step of the window stands for
     left        steps to the end of the window, this one among them; below 1: they only listen
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class BatchSimulator(Simulator):
         self._share(self.batch, job)
         return end
 
-    def _share(self, n_samples: int, job: Any) -> None:
+    def _share(self, n_samples: int, job: Callable[[int, int], None]) -> None:
         """Call job(low, high) for pieces of the samples, in all threads."""
         n = max(1, min(n_samples, _SHARE * self.threads))
         cuts = [n_samples * piece // n for piece in range(n + 1)]
@@ -153,7 +153,7 @@ class BatchSimulator(Simulator):
         keep_counts: bool = False,
         stop_early: bool = True,
     ) -> BatchResult:
-        """Run samples, as many as are given, from the first step on; the state of this simulator stays as it is.
+        """Run samples, as many as are given, from step 0; the state of this simulator stays as it is.
 
         Memory for a state is needed for each thread, and not for each sample.
         inputs      as for `present`, which begin in step 0

@@ -73,13 +73,15 @@ def lower_unit(population: Population, where: str, dt_ms: float, seed: int) -> U
             return Unit(k.MAXIMUM)
         case Readout() | BurstIF() | SignedIF():
             steps = _bias_steps(neuron.bias_mv, neuron.bias_steps)
-            common = {"start": get("v_init_mv"), "bias": get("bias_mv"), "bias_steps": steps, "awake": steps}
+            unit = Unit(
+                k.READOUT, start=get("v_init_mv"), bias=get("bias_mv"), bias_steps=steps, awake=steps
+            )
             if isinstance(neuron, Readout):
-                return Unit(k.READOUT, **common)
-            common |= {"threshold": get("v_th_mv"), "most": neuron.most}
+                return unit
+            unit = unit._replace(kind=k.INTEGRATE, threshold=get("v_th_mv"), most=neuron.most)
             if isinstance(neuron, SignedIF):
-                return Unit(k.SIGNED, **common, levels=neuron.levels)
-            return Unit(k.INTEGRATE, **common)
+                return unit._replace(kind=k.SIGNED, levels=neuron.levels)
+            return unit
         case FewSpike() | TimeToFirstSpike():
             few = isinstance(neuron, FewSpike)
             return Unit(
@@ -127,7 +129,7 @@ def lower_units(
     network: Network, names: list[str], place: dict[str, np.ndarray], first: np.ndarray, dtype: np.dtype,
     dt_ms: float, seed: int,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:  # fmt: skip
-    """The parts of a Graph that are about units, and float64[n] by population of cells: resting potentials."""
+    """What a Graph has of units, and float64[n] by population of cells: resting potentials."""
     n_p = len(names)
     units = [
         lower_unit(network.populations[name], f"populations.{name}.neuron", dt_ms, seed)

@@ -11,8 +11,8 @@ with z the sum of what arrives and the bias:
 
 and, for units that only listen until a window of theirs begins:
 
-    few_spike            in step k = 1, 2, ... of its window, h = 2^-k alpha:  where v >= h: v <- v - h; emits 2^-k
-    time_to_first_spike  emits once, when v reaches what is left of its window: its amount is that time
+    few_spike            in its step k = 1, 2, ..., h = 2^-k alpha:  where v >= h, v <- v - h;  emits 2^-k
+    time_to_first_spike  emits once, when v reaches what is left of the window; the amount is that time
 """
 
 from __future__ import annotations

@@ -8,20 +8,22 @@ user counts them, channel first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 import numpy as np
 
+from snnsim.connectivity import ConnectionRule
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
 from snnsim.kernels import layers as k
 from snnsim.kernels.layer_layout import Graph
 from snnsim.layer_cells import lower_units
 from snnsim.layer_neurons import Maximum
-from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
+from snnsim.layers import LAYER_RULES, Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
 from snnsim.network import Network
 from snnsim.projection import Projection
 from snnsim.stimuli import Analogue
 
-_RULES: dict[type, int] = {
+_RULES: dict[type[ConnectionRule], int] = {
     Dense: k.DENSE, Conv: k.CONV, SumPool: k.CONV, MaxPool: k.MAX_POOL, Into: k.ONE_TO_ONE,
 }  # fmt: skip
 
@@ -154,7 +156,7 @@ def _check_projection(network: Network, p: Projection, where: str) -> None:
             "not a rule of layers",
             where=f"{where}.rule",
             got=p.rule.KIND,
-            expected=", ".join(rule.KIND for rule in _RULES),
+            expected=", ".join(rule.KIND for rule in LAYER_RULES),
             fix="give the weights as a dense matrix, or run the network without batch",
         )
     if p.plastic:

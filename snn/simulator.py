@@ -1,7 +1,7 @@
 """The simulator: owns all mutable state, runs it, saves and resumes it.
 
-`Simulator` is what users call.  What runs a network is one of two: snn/range_simulator.py a network once, with
-threads over ranges of its neurons; snn/batch.py a layered network for many samples, with threads over samples.
+`Simulator` is what users call.  What runs a network is one of two: snn/range_simulator.py runs it once, with
+threads over ranges of its neurons; snn/batch.py runs a layered one on many samples, with threads over them.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +42,7 @@ Progress = Callable[[int, int], object]
 """Called with (steps done, steps to do) of this run; a true answer ends the run there."""
 
 
-class Simulator(ABC):
+class Simulator:
     """Runs a network.
 
         sim = Simulator(network, dt_ms=0.1, seed=1)
@@ -77,6 +76,20 @@ class Simulator(ABC):
     threads: int
     step: int
     _sinks: Sinks
+    _workers: Workers
+
+    # What each of the two kinds does in its own way.  (No abstract methods: type checkers believe that an
+    # abstract class cannot be called, whatever `__new__` says.)
+    _prepare: Callable[[int], int]  # before a call of the kernel: how far may it go, at most to this step
+    _advance: Callable[[int, int], int]  # run the kernel between two steps; the step it reached
+    _collect: Callable[[int, int], None]  # keep what it recorded between two steps
+    _check_finite: Callable[[], None]  # SimulationError for a state that is no longer finite
+    _restart: Callable[[], None]  # the state of step 0
+    _open_sinks: Callable[[], Sinks]  # where recordings go
+    _fingerprint: Callable[[], str]  # SHA-256 of what is simulated
+    state_arrays: Callable[[], dict[str, np.ndarray]]  # everything that changes while the network runs
+    _check_state: Callable[[dict[str, np.ndarray], Any], None]  # FileError for arrays that no run can leave
+    _set_state: Callable[[dict[str, np.ndarray]], None]  # go on from arrays that have been checked
 
     @overload
     def __new__(
@@ -114,8 +127,6 @@ class Simulator(ABC):
         self._whole, self._closed = True, False
         self._running = threading.Lock()
         self._steps_a_call = 16
-
-    _workers: Workers
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
@@ -185,22 +196,6 @@ class Simulator(ABC):
                 code="simulation.torn",
             )
 
-    @abstractmethod
-    def _prepare(self, end: int) -> int:
-        """What must be done before the next call of the kernel; returns how far it may go, at most `end`."""
-
-    @abstractmethod
-    def _advance(self, begin: int, end: int) -> int:
-        """Run the kernel; returns the step it reached."""
-
-    @abstractmethod
-    def _collect(self, begin: int, end: int) -> None:
-        """Keep what the kernel recorded."""
-
-    @abstractmethod
-    def _check_finite(self) -> None:
-        """SimulationError when a state variable is no longer finite."""
-
     def _adapt(self, done: int, seconds: float) -> None:
         wanted = done * _CALL_S / max(seconds, 1e-6)
         self._steps_a_call = int(min(max(wanted, 1), 4 * self._steps_a_call, 2**24))
@@ -217,23 +212,11 @@ class Simulator(ABC):
         self._sinks = self._open_sinks()
         self.step, self._whole = 0, True
 
-    @abstractmethod
-    def _restart(self) -> None:
-        """The state of step 0."""
-
-    @abstractmethod
-    def _open_sinks(self) -> Sinks:
-        """Where recordings go."""
-
     # --- results -------------------------------------------------------------------------------------------
 
     def samples(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Samples of a probe: (steps int64[T], values float[T, n]); in a batch float[T, batch, n]."""
         return self._sinks.get_samples(name)
-
-    @abstractmethod
-    def state_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that changes while the network runs."""
 
     def digest(self) -> str:
         """SHA-256 over the step, all recorded spikes and samples, and the whole state."""
@@ -278,14 +261,6 @@ class Simulator(ABC):
         self._set_state(arrays)
         self.step, self._whole = int(meta["step"]), True
 
-    @abstractmethod
-    def _check_state(self, arrays: dict[str, np.ndarray], step: Any) -> None:
-        """FileError unless this is a state that a run can leave."""
-
-    @abstractmethod
-    def _set_state(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from arrays that have been checked."""
-
     def save(self, path: Path | str) -> None:
         """Write a checkpoint file, whole or not at all."""
         write_checkpoint(path, *self.checkpoint(copy=False))
@@ -299,10 +274,6 @@ class Simulator(ABC):
         """What must agree for a checkpoint to be continued."""
         own = {"dt_ms": self.dt_ms, "seed": self.seed, "version": __version__}
         return {"network": self._fingerprint(), **own}
-
-    @abstractmethod
-    def _fingerprint(self) -> str:
-        """SHA-256 of what is simulated."""
 
     # --- the end -------------------------------------------------------------------------------------------
 

@@ -29,7 +29,8 @@ def test_error_and_bits(steps: int) -> None:
         sim.run_steps(3 + steps)
         found = sim.result()
         when, _ = sim.spikes("a")
-        assert when.min() == 3 and when.max() == 2 + steps
+        assert when.min() == 3
+        assert when.max() == 2 + steps
     step = 25.0 * 2.0**-steps
     error = np.maximum(z, 0) - 25.0 * found.totals["a"][0]
     assert error.min() >= 0

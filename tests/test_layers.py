@@ -147,7 +147,8 @@ def test_windowed_neurons(seed: int, window: int, continuous: bool, dtype: str) 
         pair[:] = [(v.copy(), c.copy()) for v, c in pair]
         for step in range(-2, window):
             drive = rng.normal(size=n).astype(dtype) if step < 0 else np.zeros(n, dtype)
-            rest = (scale, step + 1) if name == "fire_few" else (scale, (window - step) * (step >= 0), continuous)
+            left = (window - step) * (step >= 0)
+            rest = (scale, step + 1) if name == "fire_few" else (scale, left, continuous)
             found = []
             for module, (potential, count) in zip((kernel, oracle), pair, strict=True):
                 unit, amount, current = np.zeros(n, np.int32), np.zeros(n, dtype), drive.copy()

@@ -129,7 +129,7 @@ def test_layers_become_layers(tmp_path) -> None:
     assert kinds >= {"Conv2d", "AvgPool2d", "Linear", "IF", "I", "Input", "Output"}
     pixels = (np.random.default_rng(3).random(72) < 0.5).astype(float)
     with Simulator(network, batch=1, dt_ms=1.0, threads=1) as batch:
-        result = batch.evaluate({"image": pixels[None]}, n_steps=12, repeat=12, keep_counts=True, stop_early=False)
+        result = batch.evaluate({"image": pixels[None]}, 12, repeat=12, keep_counts=True, stop_early=False)
     ids = np.tile(np.flatnonzero(pixels), 12)
     times = np.repeat(np.arange(12.0), int(pixels.sum()))
     image = SpikeTrains(n=72, times_ms=times, ids=ids)

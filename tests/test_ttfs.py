@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_graphs import mlp, residual
 
-from snnsim import Simulator
+from snnsim import Probe, Simulator
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT
 from snnsim.converters.convert import Conversion, convert
@@ -93,7 +93,7 @@ def test_the_time_of_a_spike_on_the_grid() -> None:
     """It comes when what is left of the window has come down to the value."""
     graph, x = mlp(n=4)
     found = convert(graph, x, "ttfs", timesteps=16)
-    network = found.network.replace(probes={"a0": {"target": "a0"}})
+    network = found.network.replace(probes={"a0": Probe(target="a0")})
     with Simulator(network, batch=4) as sim:
         sim.present({INPUT: np.rint(x / found.input_scale)})
         sim.run_steps(48)
@@ -125,8 +125,9 @@ def test_additions_by_brute_force() -> None:
     source = graph.evaluate(x)
     mean = (source["mean"] > 0).astype(int)
     for name, link, events in (
-        ("c0", "input_to_a0", x > 0), ("c1", "a0_to_a1", source["a0"] > 0), ("c2", "a1_to_a2", source["a1"] > 0),
-        ("c3", "top_to_a3", source["top"] > 0), ("c3", "mean_to_a3", mean),
+        ("c0", "input_to_a0", x > 0), ("c1", "a0_to_a1", source["a0"] > 0),
+        ("c2", "a1_to_a2", source["a1"] > 0), ("c3", "top_to_a3", source["top"] > 0),
+        ("c3", "mean_to_a3", mean),
     ):  # fmt: skip
         conv = graph[name]
         n, channels, height, width = events.shape
