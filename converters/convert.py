@@ -22,7 +22,7 @@ from snnsim.converters.few_spike import STEPS, few_spike_coded
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
 from snnsim.converters.rate import RateCoding
-from snnsim.converters.schedule import flat, scheduled_steps
+from snnsim.converters.schedule import scheduled_steps
 from snnsim.converters.thresholds import NORMALISATIONS, thresholds
 from snnsim.converters.ttfs import time_amounts, time_coded
 from snnsim.errors import ConfigError, nearest
@@ -72,12 +72,12 @@ class Conversion:
         if self.method == "exact":
             given = {INPUT: spread(amounts(x, self.input_scale), self.timesteps)}
             return sim.evaluate(given, settling_steps(self.network, self.timesteps), keep_counts=keep_counts)
+        n, value = self.timesteps, x.reshape(len(x), -1)
+        if self.method == "ttfs":
+            value = time_amounts(x, self.network, self.input_scale, n)
         if self.method in ("ttfs", "few_spike"):
-            timed = self.method == "ttfs"
-            value = time_amounts(x, self.network, self.input_scale, self.timesteps) if timed else flat(x)
             return sim.evaluate({INPUT: value}, scheduled_steps(self.network), keep_counts=keep_counts)
-        n, given = self.timesteps, {INPUT: flat(x)}
-        return sim.evaluate(given, n, repeat=n, keep_counts=keep_counts, stop_early=False)
+        return sim.evaluate({INPUT: value}, n, repeat=n, keep_counts=keep_counts, stop_early=False)
 
     @property
     def readout_scale(self) -> float:
@@ -180,7 +180,8 @@ def rated(
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
     network = build(graph, coding)
     if correction != "none":
-        network = corrected(network, flat(data), source, graph.output.name, timesteps, correction)
+        flat = data.reshape(len(data), -1)
+        network = corrected(network, flat, source, graph.output.name, timesteps, correction)
     return Conversion(graph, network, method, timesteps, 1.0)
 
 

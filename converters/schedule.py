@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from snnsim.converters import graph as g
 from snnsim.layer_neurons import FewSpike, TimeToFirstSpike
 from snnsim.network import Network
@@ -28,8 +26,3 @@ def scheduled_steps(network: Network) -> int:
     """Steps until the last window has ended."""
     units = [population.unit for population in network.populations.values()]
     return max([1, *(u.begin + u.window for u in units if isinstance(u, FewSpike | TimeToFirstSpike))])
-
-
-def flat(x: np.ndarray) -> np.ndarray:
-    """float64[n_samples, n]"""
-    return x.reshape(len(x), -1)

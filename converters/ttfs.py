@@ -28,7 +28,7 @@ import numpy as np
 from snnsim.converters import graph as g
 from snnsim.converters.build import build
 from snnsim.converters.calibrate import activations
-from snnsim.converters.schedule import flat, windows_of
+from snnsim.converters.schedule import windows_of
 from snnsim.layer_neurons import TimeToFirstSpike
 from snnsim.network import Network
 
@@ -94,5 +94,5 @@ def is_continuous(network: Network) -> bool:
 
 def time_amounts(x: np.ndarray, network: Network, scale: float, steps: int) -> np.ndarray:
     """float64[n_samples, n]: inputs as times to the end of their window, in steps; negative for OFF units."""
-    amounts = np.clip(flat(x) / scale, -steps, steps)
+    amounts = np.clip(x.reshape(len(x), -1) / scale, -steps, steps)
     return amounts if is_continuous(network) else np.rint(amounts)

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from snnsim.batch_inputs import Inputs, no_inputs
-from snnsim.errors import FileError
+from snnsim.errors import ConfigError, FileError
 from snnsim.grid import STEP_LIMIT
 from snnsim.kernels import layer_layout as k
 from snnsim.layer_program import LayerProgram
+from snnsim.memory import available_bytes
 from snnsim.state import check_arrays, check_between
 
 
@@ -71,6 +72,17 @@ class BatchState:
     inputs: Inputs = field(init=False)
 
     def __post_init__(self) -> None:
+        size = self.n_samples * sum(part.nbytes for part in empty_state(self.program, 1))
+        free = available_bytes()
+        if free is not None and size > free:
+            raise ConfigError(
+                "a state for each sample does not fit into memory",
+                where="batch",
+                got=f"{self.n_samples}, about {size / 2**30:.3g} GiB",
+                expected=f"at most the {free / 2**30:.3g} GiB that are free",
+                fix="lower batch; or use `evaluate`, which keeps no states",
+                code="config.too_large",
+            )
         self.rows = empty_state(self.program, self.n_samples)
         self.outcome = empty_outcome(self.program, self.n_samples)
         self.inputs = no_inputs(self.program, self.n_samples)

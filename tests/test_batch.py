@@ -176,6 +176,14 @@ def test_a_file_resumes_in_the_middle_of_an_input(tmp_path, repeat: int) -> None
                 assert value.tobytes() == getattr(found, part)[name].tobytes(), (part, name)
         assert found.readout[:, 0].tobytes() == expected.readout[:, -1].tobytes()
         assert found.n_steps.tolist() == expected.n_steps.tolist()
+        arrays = one.checkpoint()[0]
+    for k in range(4):
+        with Simulator(network, batch=1, threads=1) as alone:
+            alone.present({"x": x[k : k + 1]}, repeat=repeat)
+            alone.run_steps(23)
+            for name, value in alone.state_arrays().items():
+                if name != "inputs/times":
+                    assert value[0].tobytes() == arrays[name][k].tobytes(), name
 
 
 def test_inputs_may_follow_each_other() -> None:
@@ -239,6 +247,10 @@ def test_refusals() -> None:
         sim.present({"x": [[1e308], [0.0]]}, repeat=9)
         with pytest.raises(SimulationError, match="sample 0"):
             sim.run_steps(9)
+    with Simulator(network, batch=2**31, threads=1) as sim:
+        assert sim.evaluate({"x": [[1.0]]}, 2).readout.shape == (1, 2, 1)
+        with pytest.raises(ConfigError, match="batch: a state for each sample does not fit into memory"):
+            sim.run_steps(1)
     good = network.projections["p"]
 
     def changed(**changes: Any) -> Network:
