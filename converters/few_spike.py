@@ -59,5 +59,5 @@ def few_spike_coded(graph: g.Graph, data: np.ndarray, steps: int = STEPS) -> Net
     for node in graph.nodes:
         if isinstance(node, g.ReLU):
             top = float(source[node.name].max(initial=0.0)) or 1.0
-            alpha[node.name] = top * (1 + 2.0**-steps)  # the largest value itself is not cut
+            alpha[node.name] = top * (1 + 2.0**-steps)  # the largest value is cut by a part of 4^-K
     return build(graph, FewSpikeCoding(alpha, windows_of(graph, steps), steps))

@@ -60,7 +60,8 @@ class TimeCoding:
         step = self.resolution[node.name]
         return TimeToFirstSpike(
             resolution_mv=step,
-            bias_mv=bias if self.continuous else bias + step / 2,  # to the nearest step
+            bias_mv=bias,
+            v_init_mv=0.0 if self.continuous else step / 2,  # to the nearest step
             begin=self.begins[node.name],
             window=self.steps,
             continuous=self.continuous,

@@ -87,6 +87,7 @@ def lower_unit(population: Population, where: str, dt_ms: float, seed: int) -> U
             return Unit(
                 k.FEW_SPIKES if few else k.FIRST_SPIKE,
                 threshold=get("alpha_mv") if few else get("resolution_mv"),
+                start=get("v_init_mv"),
                 bias=get("bias_mv"),
                 bias_steps=1,
                 awake=neuron.begin + neuron.window,

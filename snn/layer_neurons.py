@@ -93,6 +93,7 @@ class Readout(_Biased):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Windowed(LayerNeuron):
+    v_init_mv: Values = values(0.0, unit="mV", help="potential at the start")
     bias_mv: Values = values(0.0, unit="mV", help="added in the first step")
     begin: int = integer(low=0, high=COUNT_LIMIT, help="first step of the window; before, it only listens")
     window: int = integer(low=1, high=COUNT_LIMIT, help="steps of the window")
@@ -117,7 +118,8 @@ class TimeToFirstSpike(_Windowed):
     The potential stands still within the window while the threshold comes down, one resolution in each step,
     and is 0 at the end of the window; or, what is the same, it rises and the threshold stands still.
     The amount of the spike is the time from it to the end of the window, in steps: v / resolution, `window`
-    at most; rounded down unless spikes are `continuous`, that is bound to no step.
+    at most; rounded down unless spikes are `continuous`, that is bound to no step; from a start of half a
+    resolution, rounded to the nearest.
     Source: Stanojevic et al. 2024, "B1".
     """
 

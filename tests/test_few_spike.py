@@ -66,3 +66,19 @@ def test_a_report_is_written(method: str, tmp_path) -> None:
     found = convert(graph, x, method).report(x, None, tmp_path / "out")
     assert found.html.stat().st_size > 1000
     assert found.diagnosis.agreement[-1] > 0.9
+    assert [layer.name for layer in found.diagnosis.layers] == ["a0", "a1"]
+    for layer in found.diagnosis.layers:
+        assert layer.clipping < 1e-6
+        assert layer.uneven < 1e-12
+        limit = 2.0**-9 if method == "few_spike" else 1e-12  # alpha 2^-K; the largest activation is about 4
+        assert layer.quantisation <= layer.total <= 8 * limit
+
+
+def test_a_report_of_times_on_a_grid(tmp_path) -> None:
+    """Its errors are those of rounding, and the layers before."""
+    graph, x = mlp(n=20)
+    found = convert(graph, x, "ttfs", timesteps=16).report(x, None, tmp_path / "out")
+    first, second = found.diagnosis.layers
+    assert first.quantisation > 0.01
+    assert second.propagated > 0.01
+    assert max(first.uneven, second.uneven) < 1e-12
