@@ -186,6 +186,27 @@ def test_a_file_resumes_in_the_middle_of_an_input(tmp_path, repeat: int) -> None
                     assert value[0].tobytes() == arrays[name][k].tobytes(), name
 
 
+def test_recordings_on_disk_are_those_in_memory(tmp_path) -> None:
+    trains = trains_of(7)
+    network = network_of(CELLS["delta"], 3, False, trains[0], "float64")
+    (tmp_path / "run").mkdir()
+    with (
+        Simulator(network, batch=3, dt_ms=DT) as memory,
+        Simulator(network, batch=3, dt_ms=DT, record_to=tmp_path / "run") as disk,
+    ):
+        for sim in (memory, disk):
+            sim.present({"x": trains})
+            sim.run_steps(30)
+        disk.save(tmp_path / "a.h5")
+        disk.run_steps(9)
+        disk.resume(tmp_path / "a.h5")
+        for sim in (memory, disk):
+            sim.run_steps(30)
+        assert memory.digest() == disk.digest()
+        assert disk.spikes("b", 2)[0].tolist() == memory.spikes("b", 2)[0].tolist() != []
+        assert disk.samples("v_a")[1].shape == (60, 3, SIZE["a"])
+
+
 def test_inputs_may_follow_each_other() -> None:
     """Values shown when their time has come are those of one long input."""
     trains = trains_of(9, n_steps=40).astype(float)
