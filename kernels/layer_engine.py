@@ -52,7 +52,7 @@ from snnsim.kernels.layers import (
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_samples(low, high, begin, end, stop_early, graph, given, outcome, state, work, watch):
+def run_samples(low, high, begin, end, stop_early, graph, cells, given, outcome, state, work, watch):
     """Run the samples low <= b < high, rows of the state, through the steps begin <= t < end."""
     resting = rest_after(graph, given)
     for b in range(low, high):
@@ -60,7 +60,7 @@ def run_samples(low, high, begin, end, stop_early, graph, given, outcome, state,
         t = begin
         while t < end and not (stop_early and at_rest(t, graph, resting, sample)):
             record_state(b, t - begin, watch, sample)
-            advance_sample(b, t, graph, given, outcome, sample, work)
+            advance_sample(b, t, graph, cells, given, outcome, sample, work)
             record_events(b, t, t - begin, graph, watch, sample)
             t += 1
         outcome.ended[b] += t - begin
@@ -71,15 +71,15 @@ def run_samples(low, high, begin, end, stop_early, graph, given, outcome, state,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_once(low, high, n_steps, stop_early, graph, given, outcome, kept, state, work):
+def run_once(low, high, n_steps, stop_early, graph, cells, given, outcome, kept, state, work):
     """Run the samples low <= b < high from step 0, each in the first row of the state."""
     sample, resting = row_of(state, 0), rest_after(graph, given)
     first, n_read = graph.first[graph.kind.size - 1], kept.readout.shape[2]
     for b in range(low, high):
-        begin_sample(graph, sample)
+        begin_sample(graph, cells, sample)
         t = 0
         while t < n_steps and not (stop_early and at_rest(t, graph, resting, sample)):
-            advance_sample(b, t, graph, given, outcome, sample, work)
+            advance_sample(b, t, graph, cells, given, outcome, sample, work)
             kept.readout[b, t, :] = sample.potential[first : first + n_read]
             t += 1
         for s in range(t, n_steps):
@@ -114,7 +114,7 @@ def at_rest(t, graph, resting, sample):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance_sample(b, t, graph, given, outcome, sample, work):
+def advance_sample(b, t, graph, cells, given, outcome, sample, work):
     """Step t of sample b."""
     slot = t % sample.n_events.shape[0]
     moved = False
@@ -125,7 +125,7 @@ def advance_sample(b, t, graph, given, outcome, sample, work):
             n = take_given(b, t - given.begin, low, high, given, unit, amount)
         else:
             collect(b, t, p, graph, given, outcome, sample, work)
-            n = np.int64(fire(p, t, graph, sample, work, unit, amount))
+            n = np.int64(fire(p, t, graph, cells, sample, work, unit, amount))
             moved = moved or n > 0
         sample.n_events[slot, p] = n
         outcome.events[b, p] += n
@@ -160,19 +160,21 @@ def collect(b, t, p, graph, given, outcome, sample, work):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fire(p, t, graph, sample, work, unit, amount):
+def fire(p, t, graph, cells, sample, work, unit, amount):
     """Population p advances and emits its events; returns their number."""
     low, high = graph.first[p], graph.first[p + 1]
     potential, current, count = sample.potential[low:high], work.arrived[0, low:high], sample.spikes[low:high]
     threshold, kind = graph.threshold[low:high], graph.kind[p]
+    if cells is not None:  # noqa: SIM102 -- alone, it is decided when the kernel is compiled
+        if kind == CELLS:
+            subtract = graph.subtract[p] != 0
+            return fire_cells(p, low, subtract, cells, sample, work, potential, count, unit, amount)
     if kind == INTEGRATE:
         return fire_integrate(
             potential, current, count, threshold, graph.subtract[p] != 0, graph.most[p], unit, amount
         )
     if kind == SIGNED:
         return fire_signed(potential, current, count, threshold, graph.levels[p], graph.most[p], unit, amount)
-    if kind == CELLS:
-        return fire_cells(p, graph, sample, work, potential, count, unit, amount)
     if kind == FEW_SPIKES:
         place = t - graph.begin[p] + 1 if t - graph.begin[p] < graph.window[p] else np.int64(0)
         return fire_few(potential, current, count, threshold, place, unit, amount)

@@ -39,11 +39,16 @@ class Graph(NamedTuple):
     index_base: np.ndarray  # int64[n_l]  of a one-to-one projection in `index`
     target_of: np.ndarray  # int32[...]  target of each source
     shape: np.ndarray  # int64[n_l, N_GEOMETRY]
-    cell_first: np.ndarray  # int64[n_p]  first cell of each population
+
+
+class Cells(NamedTuple):
+    """Integrate-and-fire neurons.  Networks without pass None, and their kernels are not even compiled."""
+
+    first: np.ndarray  # int64[n_p]  first cell of each population
     channels: np.ndarray  # int64[n_p]  currents of a cell, 1 or 2
     adaptive: np.ndarray  # int64[n_p]
     conductance: np.ndarray  # int64[n_p]
-    value: np.ndarray  # F[N_ROWS, n_cells]  parameters of cells
+    value: np.ndarray  # F[N_ROWS, n_cells]  parameters
     refractory_steps: np.ndarray  # int32[n_cells]
     start_current: np.ndarray  # F[2, n_cells]
     start_theta: np.ndarray  # F[n_cells]
@@ -147,7 +152,7 @@ def row_of(state, row):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def begin_sample(graph, sample):
+def begin_sample(graph, cells, sample):
     """The state of all populations at step 0."""
     sample.potential[:] = graph.start
     sample.spikes[:] = 0
@@ -159,5 +164,6 @@ def begin_sample(graph, sample):
     sample.quiet[:] = 0
     sample.carry[:] = 0
     sample.refractory[:] = 0
-    sample.current[:] = graph.start_current
-    sample.theta[:] = graph.start_theta
+    if cells is not None:
+        sample.current[:] = cells.start_current
+        sample.theta[:] = cells.start_theta

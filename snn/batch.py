@@ -105,13 +105,13 @@ class BatchSimulator(Simulator):
         return end
 
     def _advance(self, begin: int, end: int) -> int:
-        state, graph, given, watch = self._state, self.program.graph, self._given, self._watch
+        state, program, given, watch = self._state, self.program, self._given, self._watch
 
         def job(low: int, high: int) -> None:
-            work = working_memory(self.program)
             engine.run_samples(
-                low, high, begin, end, True, graph, given, state.outcome, state.rows, work, watch
-            )
+                low, high, begin, end, True, program.graph, program.cells, given, state.outcome, state.rows,
+                working_memory(program), watch,
+            )  # fmt: skip
 
         self._share(self.batch, job)
         return end
@@ -174,7 +174,7 @@ class BatchSimulator(Simulator):
 
         def job(low: int, high: int) -> None:
             engine.run_once(
-                low, high, n_steps, bool(stop_early), program.graph, given, outcome, kept,
+                low, high, n_steps, bool(stop_early), program.graph, program.cells, given, outcome, kept,
                 empty_state(program, 1), working_memory(program),
             )  # fmt: skip
 

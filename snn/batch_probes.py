@@ -70,8 +70,8 @@ class BatchProbes:
         looked_at = [(p.target, p.variable, self._ids(p)) for p in self.sampled.values()]
         for target, name, ids in [*looked_at, *((t, "spikes", ids) for t, ids in self.wanted.items())]:
             p, at = program.names.index(target), program.place[target][ids]
-            in_cells = name not in ("spikes", "v_mv")
-            found = at + (graph.cell_first[p] if in_cells else graph.first[p])
+            in_cells = program.cells is not None and name not in ("spikes", "v_mv")
+            found = at + (program.cells if in_cells else graph).first[p]  # type: ignore[union-attr]
             if name == "spikes":
                 column[found] = ptr[-1] + np.arange(ids.size)
             variable.append(_VARIABLES[name])

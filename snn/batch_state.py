@@ -20,7 +20,7 @@ from snnsim.state import check_arrays, check_between
 def empty_state(program: LayerProgram, n_rows: int) -> k.State:
     """Rows for so many samples; `begin_sample` fills them."""
     graph, dtype = program.graph, np.dtype(program.network.precision)
-    n, n_cells, slots = int(graph.first[-1]), graph.start_theta.size, program.n_slots
+    n, n_cells, slots = int(graph.first[-1]), program.n_cells, program.n_slots
     return k.State(
         potential=np.zeros((n_rows, n), dtype),
         spikes=np.zeros((n_rows, n), np.int32),
@@ -87,7 +87,7 @@ class BatchState:
         self.outcome = empty_outcome(self.program, self.n_samples)
         self.inputs = no_inputs(self.program, self.n_samples)
         for b in range(self.n_samples):
-            k.begin_sample(self.program.graph, k.row_of(self.rows, b))
+            k.begin_sample(self.program.graph, self.program.cells, k.row_of(self.rows, b))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """By name; what the lists of events hold behind their ends is not part of it."""

@@ -28,7 +28,7 @@ from snnsim.streams import realise
 FOREVER = 2**62
 
 
-class Cells(NamedTuple):
+class _Cells(NamedTuple):
     """An ordinary population of integrate-and-fire neurons; units in the order of the user."""
 
     value: np.ndarray  # float64[N_ROWS, n]
@@ -56,7 +56,7 @@ class Unit(NamedTuple):
     begin: int = 0
     window: int = 0
     continuous: bool = False
-    cells: Cells | None = None
+    cells: _Cells | None = None
 
 
 def lower_unit(population: Population, where: str, dt_ms: float, seed: int) -> Unit:
@@ -112,7 +112,7 @@ def _bias_steps(bias: Values, steps: int | None) -> int:
     return steps
 
 
-def _cells(neuron: Neuron, n: int, where: str, dt_ms: float, seed: int) -> Cells:
+def _cells(neuron: Neuron, n: int, where: str, dt_ms: float, seed: int) -> _Cells:
     value, steps = parameter_columns(neuron, n, dt_ms, seed, where)
     conducts, theta = isinstance(neuron.synapse, Conductance), neuron.threshold
     current, start_theta = np.zeros((2, n)), np.zeros(n)
@@ -120,7 +120,7 @@ def _cells(neuron: Neuron, n: int, where: str, dt_ms: float, seed: int) -> Cells
         current = start_ns(neuron.synapse, n, seed, f"{where}.synapse")
     if theta is not None:
         start_theta = realise(theta.theta_init_mv, n, seed, f"{where}.threshold.theta_init_mv")
-    return Cells(
+    return _Cells(
         value, steps, neuron.synapse.n_currents, theta is not None, conducts, current, start_theta,
         rest_mv(neuron, n, seed, where),
     )  # fmt: skip
@@ -129,8 +129,8 @@ def _cells(neuron: Neuron, n: int, where: str, dt_ms: float, seed: int) -> Cells
 def lower_units(
     network: Network, names: list[str], place: dict[str, np.ndarray], first: np.ndarray, dtype: np.dtype,
     dt_ms: float, seed: int,
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:  # fmt: skip
-    """What a Graph has of units, and float64[n] by population of cells: resting potentials."""
+) -> tuple[dict[str, np.ndarray], k.Cells | None, dict[str, np.ndarray]]:  # fmt: skip
+    """What a Graph has of units; the cells; and float64[n] by population of cells: resting potentials."""
     n_p = len(names)
     units = [
         lower_unit(network.populations[name], f"populations.{name}.neuron", dt_ms, seed)
@@ -149,21 +149,24 @@ def lower_units(
         for p, name in enumerate(names):
             found[key][first[p] + place[name]] = getattr(units[p], key)
     sizes = [0 if unit.cells is None else place[name].size for unit, name in zip(units, names, strict=True)]
-    n_cells = sum(sizes)
-    found |= {key: np.zeros(n_p, np.int64) for key in ("channels", "adaptive", "conductance")}
-    found["cell_first"] = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)
-    found["value"] = np.zeros((N_ROWS, n_cells), dtype)
-    found["refractory_steps"] = np.zeros(n_cells, np.int32)
-    found["start_current"] = np.zeros((2, n_cells), dtype)
-    found["start_theta"] = np.zeros(n_cells, dtype)
-    rest = {}
+    rest = {name: unit.cells.rest for name, unit in zip(names, units, strict=True) if unit.cells is not None}
+    if not rest:
+        return found, None, rest
+    cells = k.Cells(
+        first=np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64),
+        channels=np.zeros(n_p, np.int64),
+        adaptive=np.zeros(n_p, np.int64),
+        conductance=np.zeros(n_p, np.int64),
+        value=np.zeros((N_ROWS, sum(sizes)), dtype),
+        refractory_steps=np.zeros(sum(sizes), np.int32),
+        start_current=np.zeros((2, sum(sizes)), dtype),
+        start_theta=np.zeros(sum(sizes), dtype),
+    )
     for p, (name, unit) in enumerate(zip(names, units, strict=True)):
         if unit.cells is None:
             continue
-        at = found["cell_first"][p] + place[name]
         for key in ("value", "refractory_steps", "start_current", "start_theta"):
-            found[key][..., at] = getattr(unit.cells, key)
+            getattr(cells, key)[..., cells.first[p] + place[name]] = getattr(unit.cells, key)
         for key in ("channels", "adaptive", "conductance"):
-            found[key][p] = int(getattr(unit.cells, key))
-        rest[name] = unit.cells.rest
-    return found, rest
+            getattr(cells, key)[p] = int(getattr(unit.cells, key))
+    return found, cells, rest

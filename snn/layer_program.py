@@ -15,7 +15,7 @@ from snnsim.connectivity import ConnectionRule
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
 from snnsim.kernels import layers as k
-from snnsim.kernels.layer_layout import Graph
+from snnsim.kernels.layer_layout import Cells, Graph
 from snnsim.layer_cells import lower_units
 from snnsim.layer_neurons import Maximum
 from snnsim.layers import LAYER_RULES, Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
@@ -36,6 +36,7 @@ class LayerProgram:
     links       projections, ordered by target
     place       int64[n] for each population: where unit k, counted by the user, is kept
     rest        float64[n] for each population of integrate-and-fire neurons: what potentials are counted from
+    cells       integrate-and-fire neurons; None without any
     n_slots     steps whose events are kept
     n_channels  currents of a unit, 1 or 2
     """
@@ -46,6 +47,7 @@ class LayerProgram:
     place: dict[str, np.ndarray]
     rest: dict[str, np.ndarray]
     graph: Graph
+    cells: Cells | None
 
     @property
     def n_slots(self) -> int:
@@ -53,7 +55,11 @@ class LayerProgram:
 
     @property
     def n_channels(self) -> int:
-        return max(1, int(self.graph.channels.max(initial=1)))
+        return 1 if self.cells is None else int(self.cells.channels.max())
+
+    @property
+    def n_cells(self) -> int:
+        return 0 if self.cells is None else self.cells.start_theta.size
 
     def units(self, name: str) -> slice:
         """Where the units of a population lie in the state."""
@@ -78,9 +84,10 @@ def lower_layers(network: Network, dt_ms: float, seed: int = 0) -> LayerProgram:
     place = {name: _place(maps.get(name), sizes[name]) for name in names}
     links = [link for name in names for link, p in network.projections.items() if p.target == name]
     first = np.concatenate([[0], np.cumsum([sizes[name] for name in names])]).astype(np.int64)
-    units, rest = lower_units(network, names, place, first, dtype, dt_ms, seed)
+    units, cells, rest = lower_units(network, names, place, first, dtype, dt_ms, seed)
     wires = _wires(network, names, links, delays, place, dtype)
-    return LayerProgram(network, names, links, place, rest, Graph(**units, **wires, first=first))
+    graph = Graph(**units, **wires, first=first)
+    return LayerProgram(network, names, links, place, rest, graph, cells)
 
 
 def _inputs(network: Network) -> dict[str, Analogue]:
