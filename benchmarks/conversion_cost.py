@@ -84,7 +84,6 @@ def memory_mb(key: str) -> float:
 
 def measure(name: str, method: str, data: str | None) -> dict[str, Any]:
     """One conversion in this process."""
-    import hashlib
 
     from snnsim.converters.convert import convert
     from snnsim.identity import fingerprint
@@ -95,12 +94,8 @@ def measure(name: str, method: str, data: str | None) -> dict[str, Any]:
     before, wall, cpu = memory_mb("VmRSS"), time.perf_counter(), time.process_time()
     found = convert(graph, x, method)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    identity = (
-        hashlib.sha256(repr(sorted(found.windows.items())).encode()).hexdigest()
-        if method == "ttfs"
-        else fingerprint(found.network, {})
-    )
-    row = {"wall_s": wall, "cpu_s": cpu, "memory_mb": memory_mb("VmHWM") - before, "sha256": identity}
+    row = {"wall_s": wall, "cpu_s": cpu, "memory_mb": memory_mb("VmHWM") - before}
+    row["sha256"] = fingerprint(found.network, {})
     if method == "exact":
         row |= {"certificate": found.certificate.holds}
     return row

@@ -25,6 +25,8 @@ class Method(StrEnum):
     EXACT = "exact"
     RATE = "rate"
     BURST = "burst"
+    TTFS = "ttfs"
+    FEW_SPIKE = "few_spike"
     AUTO = "auto"
 
 
@@ -99,7 +101,8 @@ def convert(
     timesteps: Annotated[
         int | None,
         typer.Option(
-            min=1, max=2**20, metavar="T", help="Steps an input takes. Default: exact 1, else 32.",
+            min=1, max=2**20, metavar="T",
+            help="Steps an input takes, or a layer. Default: exact 1, few_spike 10, ttfs none, else 32.",
             show_default=False,
         ),
     ] = None,

@@ -3,7 +3,7 @@
     exact   1, 3, 7, 15 levels, all input at once
     rate    4, 8, 16, 32 steps, each with several normalisations
     burst   the same
-    ttfs    for comparison: it is no network, so it is never taken
+    ttfs    for comparison: in continuous time, which nothing that counts in steps has, so it is never taken
 
 More steps cost more; so a normalisation is left where it costs more than a network that agrees everywhere.
 
@@ -25,7 +25,6 @@ from snnsim.converters.certificate import Progress
 from snnsim.converters.convert import Conversion, certified, rated
 from snnsim.converters.exact import quantised
 from snnsim.converters.ttfs import time_coded
-from snnsim.errors import ConversionError
 
 LEVELS = (1, 3, 7, 15)
 TIMESTEPS = (4, 8, 16, 32)
@@ -132,7 +131,10 @@ def automatic(
     best = max(one.agreement for one, _ in found)
     good = [pair for pair in found if pair[0].agreement >= best - tolerance]
     taken, made = min(good, key=lambda pair: (pair[0].additions, pair[0].error))
-    candidates = [one for one, _ in found] + _timed(graph, data, tried, wanted)
+    network, scale = time_coded(graph, data)
+    timed = _judged(Conversion(graph, network, "ttfs", 1, scale), 0, "", tried, wanted)
+    timed = replace(timed, timesteps=0)
+    candidates = [*(one for one, _ in found), timed]
     order = sorted(candidates, key=lambda one: (one.additions, one.error))
     choice = Choice(tuple(order), taken, tolerance, len(tried))
     if made.method == "exact":
@@ -146,20 +148,10 @@ def _judged(
     outputs, added = [], 0
     for part in made.parts(len(x)):
         result = made.run(x[part])
-        outputs.append(result.readout[:, -1] / (1 if made.method == "exact" else made.timesteps))
+        outputs.append(result.readout[:, -1] * made.readout_scale)
         added += sum(int(one.sum()) for one in result.additions.values())
     agreement, error = _compared(np.concatenate(outputs), wanted)
     return Candidate(made.method, levels, made.timesteps, normalisation, agreement, error, added / len(x))
-
-
-def _timed(graph: g.Graph, data: np.ndarray, x: np.ndarray, wanted: np.ndarray) -> list[Candidate]:
-    try:
-        result = time_coded(graph, data).run(x)
-    except ConversionError:
-        return []  # a model that times cannot code is no reason to refuse it
-    agreement, error = _compared(result.outputs, wanted)
-    added = sum(float(one.mean()) for one in result.additions.values())
-    return [Candidate("ttfs", 0, 0, "", agreement, error, added)]
 
 
 def _compared(found: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:

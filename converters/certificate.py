@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from snnsim.batch import BatchSimulator
 from snnsim.converters.dense import evaluate
 from snnsim.converters.graph import Graph
 from snnsim.converters.products import parts, result_size
 from snnsim.identity import fingerprint
 from snnsim.layer_neurons import SignedIF
 from snnsim.network import Network
+from snnsim.simulator import Simulator
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, how much of it is done, how much there is)."""
@@ -112,10 +112,10 @@ def compare(
     first: dict[str, Mismatch] = {}
     digests = {name: hashlib.sha256() for name in [*checked, "readout"]}
     settled = settling_steps(network, n_steps)
-    with BatchSimulator(network, threads=threads) as sim:
+    with Simulator(network, batch=1, threads=threads) as sim:
         for share in parts(len(amounts), 2 * result_size(network, settled)):
             low, part = share.start, amounts[share]
-            found = sim.run({"input": spread(part, n_steps)}, settled, keep_counts=True)
+            found = sim.evaluate({"input": spread(part, n_steps)}, settled, keep_counts=True)
             expected = evaluate(network, {"input": part})
             for name in checked:
                 counts, integers = found.counts[name], expected[name]

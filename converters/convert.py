@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnsim.batch import BatchResult, BatchSimulator
+from snnsim.batch import BatchSimulator
+from snnsim.batch_result import BatchResult
 from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
@@ -18,22 +19,26 @@ from snnsim.converters.certificate import Certificate, Progress, certify, data_h
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
 from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.few_spike import STEPS, few_spike_coded
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
 from snnsim.converters.products import parts, result_size
 from snnsim.converters.rate import RateCoding
+from snnsim.converters.schedule import scheduled_steps
 from snnsim.converters.thresholds import NORMALISATIONS, thresholds
-from snnsim.converters.ttfs import TimeCoded, time_coded
+from snnsim.converters.ttfs import time_amounts, time_coded
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import Rule
 from snnsim.network import Network
+from snnsim.simulator import Simulator
 
 if TYPE_CHECKING:
     from snnsim.converters.auto import Choice
     from snnsim.converters.report import ConversionReport
 
-METHODS = ("exact", "rate", "burst", "ttfs", "auto")
+METHODS = ("exact", "rate", "burst", "ttfs", "few_spike", "auto")
 _COUNT = Rule("integer", low=1, high=2**20)
+_TIMESTEPS = Rule("integer", low=1, high=2**20, optional=True)
 _MOST = 5  # spikes of a burst in a step
 _LEVELS, _NORMALISATION = 15, "mse"  # defaults
 _RATED = ("timesteps", "normalisation", "correction")
@@ -41,7 +46,8 @@ _TAKEN: dict[str, tuple[str, ...]] = {  # options that a method has a use for
     "exact": ("timesteps", "levels", "correction", "certify_on"),
     "rate": _RATED,
     "burst": _RATED,
-    "ttfs": (),
+    "ttfs": ("timesteps",),
+    "few_spike": ("timesteps",),
     "auto": (),
 }
 
@@ -53,7 +59,7 @@ class Conversion:
     graph        the source, batch normalisation folded
     network      what runs
     method       how it was made
-    timesteps    over which an input comes (exact), or acts (rate, burst)
+    timesteps    over which an input comes (exact) or acts (rate, burst), or that the window of a layer has
     input_scale  value of one unit of input
     certificate  exact only: counts compared with the quantised model
     choice       auto only: what was tried, and what for
@@ -75,31 +81,43 @@ class Conversion:
     _simulators: list[BatchSimulator] = field(default_factory=list, repr=False)
 
     def run(self, inputs: np.ndarray, *, keep_counts: bool = False) -> BatchResult:
-        """Simulate samples, [n_samples, ...]; with rates, readouts are `timesteps` times the output."""
+        """Simulate samples, [n_samples, ...]; readouts times `readout_scale` are what the source computes."""
         if not self._simulators:
-            self._simulators.append(BatchSimulator(self.network))
+            self._simulators.append(Simulator(self.network, batch=1))
         (sim,) = self._simulators
         x = check_calibration(self.graph, inputs)
         if self.method == "exact":
-            given = {INPUT: spread(amounts(x, self.input_scale), self.timesteps)}
-            return sim.run(given, settling_steps(self.network, self.timesteps), keep_counts=keep_counts)
-        flat = {INPUT: x.reshape(len(x), -1)}
-        return sim.run(flat, self.timesteps, repeat=self.timesteps, keep_counts=keep_counts, stop_early=False)
+            value = spread(amounts(x, self.input_scale), self.timesteps)
+        elif self.method == "ttfs":
+            value = time_amounts(x, self.network, self.input_scale, self.timesteps)
+        else:
+            value = x.reshape(len(x), -1)
+        rated = self.method in ("rate", "burst")
+        return sim.evaluate(
+            {INPUT: value}, self.n_steps, repeat=self.timesteps if rated else 1, keep_counts=keep_counts,
+            stop_early=not rated,
+        )  # fmt: skip
+
+    @property
+    def n_steps(self) -> int:
+        """For which a sample is simulated, at most."""
+        if self.method == "exact":
+            return settling_steps(self.network, self.timesteps)
+        return scheduled_steps(self.network) if self.method in ("ttfs", "few_spike") else self.timesteps
+
+    @property
+    def readout_scale(self) -> float:
+        """With rates, readouts grow by the output in each step."""
+        return 1 / self.timesteps if self.method in ("rate", "burst") else 1.0
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """float[n_samples, outputs]: what the source computes, as the spiking network gives it."""
-        outputs = []
-        for part in self.parts(len(inputs)):
-            last = self.run(inputs[part]).readout[:, -1]
-            outputs.append(last if self.method == "exact" else last / self.timesteps)
-        return np.concatenate(outputs)
+        found = [self.run(inputs[part]).readout[:, -1] for part in self.parts(len(inputs))]
+        return np.concatenate(found) * self.readout_scale
 
     def parts(self, n_samples: int, most: int = 256) -> Iterator[slice]:
         """Of samples: as many at a time as may be simulated, and compared with the source, together."""
-        steps = self.timesteps
-        if self.method == "exact":
-            steps = settling_steps(self.network, steps)
-        return parts(n_samples, self.graph.size + result_size(self.network, steps), most)
+        return parts(n_samples, self.graph.size + result_size(self.network, self.n_steps), most)
 
     def operations(self, inputs: np.ndarray) -> Operations:
         """Operations of one inference, of the source and of the spiking network, means over the inputs."""
@@ -120,40 +138,6 @@ class Conversion:
         return write_conversion_report(self, inputs, labels, folder)
 
 
-@overload
-def convert(model: Any, calibration: np.ndarray, method: Literal["ttfs"]) -> TimeCoded: ...
-
-
-@overload
-def convert(
-    model: Any,
-    calibration: np.ndarray,
-    method: Literal["exact", "rate", "burst", "auto"] = "exact",
-    *,
-    timesteps: int | None = None,
-    levels: int = _LEVELS,
-    normalisation: str = _NORMALISATION,
-    correction: str | None = None,
-    certify_on: np.ndarray | None = None,
-    progress: Progress | None = None,
-) -> Conversion: ...
-
-
-@overload
-def convert(
-    model: Any,
-    calibration: np.ndarray,
-    method: str,
-    *,
-    timesteps: int | None = None,
-    levels: int = _LEVELS,
-    normalisation: str = _NORMALISATION,
-    correction: str | None = None,
-    certify_on: np.ndarray | None = None,
-    progress: Progress | None = None,
-) -> Conversion | TimeCoded: ...
-
-
 def convert(
     model: Any,
     calibration: np.ndarray,
@@ -165,7 +149,7 @@ def convert(
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
     progress: Progress | None = None,
-) -> Conversion | TimeCoded:
+) -> Conversion:
     """Convert a trained network.
 
     model          torch.nn.Module, path of an ONNX file, or a Graph
@@ -173,7 +157,9 @@ def convert(
     method         exact: spike counts equal the integer activations of the quantised model; a certificate is
                    written over `certify_on`, or over the calibration data
                    rate: integrate-and-fire neurons, `timesteps` steps; burst: up to 5 spikes a step
-                   ttfs: one spike a neuron at most, in continuous time; see converters/ttfs.py
+                   ttfs: one spike a neuron at most, in continuous time or at one of `timesteps` times; see
+                   converters/ttfs.py
+                   few_spike: an activation as `timesteps` bits, 10 if not given; see converters/few_spike.py
                    auto: the cheapest of many that is as good as the best; see converters/auto.py
     levels         exact: largest integer activation
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
@@ -205,9 +191,8 @@ def convert(
         takers = [other for other, taken in _TAKEN.items() if name in taken]
         problem = f"method {method!r} does not take it"
         raise ConfigError(problem, where=name, expected=f"method {' or '.join(takers)}")
-    if timesteps is None:
-        timesteps = 1 if method == "exact" else 32
-    timesteps = check(timesteps, _COUNT, "timesteps")
+    wanted = check(timesteps, _TIMESTEPS, "timesteps")
+    timesteps = wanted or {"exact": 1, "ttfs": 1, "few_spike": STEPS}.get(method, 32)
     levels = check(levels, _COUNT, "levels")
     graph = fold_batchnorm(_graph(model, calibration))
     data = check_calibration(graph, calibration)
@@ -216,7 +201,10 @@ def convert(
 
         return automatic(graph, data, progress=progress)
     if method == "ttfs":
-        return time_coded(graph, data)
+        network, scale = time_coded(graph, data, wanted)
+        return Conversion(graph, network, method, timesteps, scale)
+    if method == "few_spike":
+        return Conversion(graph, few_spike_coded(graph, data, timesteps), method, timesteps, 1.0)
     if method == "exact":
         network, scale = quantised(graph, data, levels, centre=correction == "bias")
         made = Conversion(graph, network, method, timesteps, scale, correction=correction)

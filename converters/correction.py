@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from snnsim.batch import BatchSimulator
 from snnsim.converters.build import INPUT
 from snnsim.converters.calibrate import Activations, by_channels
 from snnsim.converters.products import parts, result_size
 from snnsim.layer_neurons import BurstIF, Readout
 from snnsim.network import Network
+from snnsim.simulator import Simulator
 
 CORRECTIONS = ("none", "bias", "potential")
 
@@ -60,10 +60,10 @@ def _mean(network: Network, name: str, inputs: np.ndarray, timesteps: int) -> np
     """float64[n]: spikes of each neuron a step (of the readout: its potential), the mean over all inputs."""
     total = np.zeros(network.populations[name].n)
     is_readout = isinstance(network.populations[name].unit, Readout)
-    with BatchSimulator(network) as sim:
+    with Simulator(network, batch=1) as sim:
         for part in parts(len(inputs), result_size(network, timesteps)):
             given = {INPUT: inputs[part]}
-            found = sim.run(
+            found = sim.evaluate(
                 given, timesteps, repeat=timesteps, keep_counts=not is_readout, stop_early=False
             )
             total += (found.readout[:, -1] if is_readout else found.totals[name]).sum(axis=0)

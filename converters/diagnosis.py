@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from snnsim.batch import BatchResult
+from snnsim.batch_result import BatchResult
 from snnsim.converters import graph as g
 from snnsim.converters.calibrate import check_calibration
 from snnsim.converters.dense import apply
 from snnsim.errors import ConfigError
-from snnsim.layer_neurons import BurstIF, SignedIF
+from snnsim.layer_neurons import BurstIF, FewSpike, SignedIF, TimeToFirstSpike
 from snnsim.layers import LayerRule
 
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
 _SMALL = 0.01  # error of a layer, relative to its mean activation, that is not worth a change
+_Unit = SignedIF | BurstIF | FewSpike | TimeToFirstSpike
 _PARTS = ("clipping", "quantisation", "uneven", "propagated")
 
 
@@ -142,15 +143,25 @@ def check_labels(labels: np.ndarray, n: int, n_outputs: int) -> np.ndarray:
     return found
 
 
-def _activations(conversion: Conversion) -> list[tuple[g.ReLU, SignedIF | BurstIF]]:
-    found: list[tuple[g.ReLU, SignedIF | BurstIF]] = []
+def _activations(conversion: Conversion) -> list[tuple[g.ReLU, _Unit]]:
+    found: list[tuple[g.ReLU, _Unit]] = []
     populations = conversion.network.populations
     for node in conversion.graph.nodes:
         if isinstance(node, g.ReLU) and node.name in populations:
             unit = populations[node.name].unit
-            if isinstance(unit, SignedIF | BurstIF):
+            if isinstance(unit, _Unit):
                 found.append((node, unit))
     return found
+
+
+def _counting(unit: _Unit, steps: int) -> tuple[np.ndarray, int, int]:
+    """What a count stands for, the largest, and how many an amount of 1 is; the input acts in `steps`."""
+    if isinstance(unit, FewSpike):
+        return np.asarray(unit.alpha_mv) * 2.0**-unit.window, 2**unit.window - 1, 2**unit.window
+    if isinstance(unit, TimeToFirstSpike):
+        return np.asarray(unit.resolution_mv), unit.window, 1
+    most = unit.levels if isinstance(unit, SignedIF) else steps * unit.most
+    return np.asarray(unit.v_th_mv), most, 1
 
 
 @dataclass
@@ -159,7 +170,7 @@ class _Sums:
 
     conversion: Conversion
     node: g.ReLU
-    unit: SignedIF | BurstIF
+    unit: _Unit
     n: int = 0
     parts: dict[str, float] = field(default_factory=lambda: dict.fromkeys((*_PARTS, "total", "bias"), 0.0))
     moments: np.ndarray = field(default_factory=lambda: np.zeros(6))  # s, a, ss, aa, sa, (s - a)**2
@@ -170,16 +181,18 @@ class _Sums:
     def take(self, source: dict[str, np.ndarray], found: BatchResult) -> None:
         node, unit = self.node, self.unit
         steps = found.repeat  # an input that acts in T steps gives counts, and sums, that are T times larger
-        theta, start = np.asarray(unit.v_th_mv), np.asarray(unit.v_init_mv)
-        most = unit.levels if isinstance(unit, SignedIF) else steps * unit.most
+        theta, most, counts = _counting(unit, steps)
+        start = np.asarray(unit.v_init_mv)
+        rounded = not (isinstance(unit, TimeToFirstSpike) and unit.continuous)
         n = len(found.n_steps)
         a = source[node.name].reshape(n, -1)
         z = source[node.inputs[0]].reshape(n, -1)
 
         def formula(value: np.ndarray) -> np.ndarray:
-            return theta / steps * np.clip(np.floor((steps * value + start) / theta), 0, most)
+            wanted = (steps * value + start) / theta
+            return theta / steps * np.clip(np.floor(wanted) if rounded else wanted, 0, most)
 
-        count = found.totals[node.name]
+        count = counts * found.totals[node.name]
         s = theta / steps * count
         clipped = np.minimum(a, theta * most / steps)
         at_z, at_own = formula(z), formula(self._received(found))
@@ -233,8 +246,8 @@ def _layers(conversion: Conversion, sums: list[_Sums]) -> tuple[LayerDiagnosis, 
 
 def _advice(conversion: Conversion, found: dict[str, Any], earlier: list[LayerDiagnosis]) -> str:
     """What to change, from the largest part of the error."""
-    exact = conversion.method == "exact"
-    if found["dead"] > found["silent_in_source"] + 0.2:
+    exact, timed = conversion.method == "exact", conversion.method in ("ttfs", "few_spike")
+    if found["dead"] > found["silent_in_source"] + 0.2 and not timed:
         return (
             f"{found['dead']:.0%} of the neurons never spike, {found['silent_in_source']:.0%} in the source: "
             "lower the threshold by channel (by_channel = True, normalisation = 'mse'), or use more "
@@ -244,6 +257,8 @@ def _advice(conversion: Conversion, found: dict[str, Any], earlier: list[LayerDi
         return "Nothing to change: the error is below 1 % of the mean activation."
     largest = max(_PARTS, key=lambda part: float(found[part]))
     if largest == "clipping":
+        if timed:
+            return "Activations are clipped: calibrate on more inputs."
         return "Raise the threshold: activations are clipped; " + (
             "calibrate on more inputs, or use more levels." if exact else "use normalisation = 'max'."
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnsim.batch import BatchResult
+from snnsim.batch_result import BatchResult
 from snnsim.converters import graph as g
 from snnsim.converters.calibrate import check_calibration
 from snnsim.converters.counting import (
@@ -19,8 +19,8 @@ from snnsim.converters.counting import (
     sparsity,
 )
 from snnsim.converters.operations import LinkOperations, Operations, PopulationOperations
-from snnsim.kernels import layer_engine as engine
-from snnsim.layer_neurons import Maximum, Relay, SignedIF
+from snnsim.kernels import layer_layout as k
+from snnsim.layer_neurons import FewSpike, Maximum, Relay, SignedIF, TimeToFirstSpike
 from snnsim.layer_program import LayerProgram, lower_layers
 from snnsim.layers import Conv, Dense, LayerRule, MaxPool
 from snnsim.network import Network
@@ -28,7 +28,8 @@ from snnsim.network import Network
 if TYPE_CHECKING:
     from snnsim.converters.convert import Conversion
 
-_PASSIVE = (engine.INPUT, engine.RELAY, engine.MAXIMUM, engine.READOUT)
+_ONE_SPIKE = (TimeToFirstSpike, Maximum)  # each unit emits one event at most, where spikes are times
+_PASSIVE = (k.INPUT, k.RELAY, k.MAXIMUM, k.READOUT)
 
 
 @dataclass
@@ -45,6 +46,7 @@ class _Sums:
     most: int = 0
     bias: int = 0
     repeat: int = 1
+    timed: bool = False
 
     def take(self, found: BatchResult, network: Network, program: LayerProgram) -> None:
         for mine, theirs in (
@@ -59,7 +61,8 @@ class _Sums:
             if p.source in network.stimuli and isinstance(p.rule, LayerRule):
                 total, reach = found.totals[p.source], fan_out(p.rule)
                 self.once += int(((total != 0) @ reach).sum())
-                self.once_graded += int((((total != 0) & (np.abs(total) != 1)) @ reach).sum())
+                if not self.timed:
+                    self.once_graded += int((((total != 0) & (np.abs(total) != 1)) @ reach).sum())
         graph = program.graph
         for p_index, name in enumerate(program.names):
             biased = int(np.count_nonzero(graph.bias[program.units(name)]))
@@ -77,7 +80,7 @@ def count_operations(conversion: Conversion, inputs: np.ndarray) -> Operations:
     """
     x = check_calibration(conversion.graph, inputs)
     network, n = conversion.network, len(x)
-    program, sums = lower_layers(network, 1.0), _Sums()
+    program, sums = lower_layers(network, 1.0), _Sums(timed=conversion.method == "ttfs")
     for part in conversion.parts(n, most=64):
         sums.take(conversion.run(x[part], keep_counts=True), network, program)
     links = tuple(_link(name, network, sums, n) for name in program.links)
@@ -95,6 +98,8 @@ def _link(name: str, network: Network, sums: _Sums, n: int) -> LinkOperations:
         role = "pooling"
     acts = sums.repeat if role == "input" else 1  # the simulation computes a repeated input once
     added, graded = acts * sums.added[name], acts * sums.graded[name]
+    if sums.timed and (role == "input" or isinstance(network.populations[p.source].unit, _ONE_SPIKE)):
+        graded = 0  # the amount of the event is its time: the spike adds a weight to a slope
     return LinkOperations(name, role, (added - graded) / n, graded / n)
 
 
@@ -102,10 +107,12 @@ def _population(name: str, program: LayerProgram, sums: _Sums, n: int) -> Popula
     p = program.names.index(name)
     units = program.units(name)
     size, kind = units.stop - units.start, int(program.graph.kind[p])
-    acts = sums.repeat if kind == engine.INPUT else 1
-    advanced = kind not in (engine.INPUT, engine.RELAY, engine.MAXIMUM)
+    acts = sums.repeat if kind == k.INPUT else 1
+    advanced = kind not in (k.INPUT, k.RELAY, k.MAXIMUM)
+    is_one = kind in (k.FEW_SPIKES, k.FIRST_SPIKE) or (sums.timed and kind in (k.INPUT, k.MAXIMUM))
+    spikes = sums.events[name] if is_one else sums.spikes[name]
     return PopulationOperations(
-        name, size, acts * sums.events[name] / n, acts * sums.spikes[name] / n,
+        name, size, acts * sums.events[name] / n, acts * spikes / n,
         size * sums.steps / n if advanced else 0.0,
     )  # fmt: skip
 
@@ -129,15 +136,15 @@ def _operations(
     if per_step > once:
         repeats = float(conversion.timesteps * sum(network.populations[name].n for name in kept))
     integrations = sum(p.updates for p in populations)
-    comparisons = sum(p.updates * (2 if kinds[p.name] == engine.SIGNED else 1) for p in neurons)
+    comparisons = sum(p.updates * (2 if kinds[p.name] == k.SIGNED else 1) for p in neurons)
     comparisons += steps * sum(
         maxima_comparisons(p.rule) for p in network.projections.values() if isinstance(p.rule, MaxPool)
     )
     events, spikes = sum(p.events for p in neurons), sum(p.spikes for p in neurons)
     bias, n_neurons = sums.bias / n, sum(p.n_units for p in neurons)
     dense, biases = float(sum(s.dense_macs for s in source)), float(sum(s.biases for s in source))
-    events_in = sum(p.events for p in populations if kinds[p.name] == engine.INPUT)
-    passed_on = sum(p.events for p in populations if kinds[p.name] in (engine.RELAY, engine.MAXIMUM))
+    events_in = sum(p.events for p in populations if kinds[p.name] == k.INPUT)
+    passed_on = sum(p.events for p in populations if kinds[p.name] in (k.RELAY, k.MAXIMUM))
     inner = sum(acs[role] + macs[role] for role in ("synapse", "pooling"))
     additions = inner + once
     updates = integrations + bias + comparisons + events
@@ -213,6 +220,8 @@ def largest_count(conversion: Conversion) -> int:
         unit = population.unit
         if isinstance(unit, SignedIF):
             found.append(unit.levels)
+        elif isinstance(unit, FewSpike):
+            found.append(2**unit.window - 1)
         elif not isinstance(unit, Relay | Maximum) and unit.KIND != "readout":
             found.append(conversion.timesteps * int(getattr(unit, "most", 1)))
     return max(found)

@@ -20,6 +20,7 @@ from snnsim.manifest import software_facts
 from snnsim.memory import peak_rss_bytes
 from snnsim.network import Network
 from snnsim.program import Program
+from snnsim.range_simulator import RangeSimulator
 from snnsim.simulator import Simulator
 from snnsim.synapses import out_degrees, synapse_bytes
 from snnsim.workers import threads_or_all
@@ -156,7 +157,7 @@ def _shifted(progress: Progress | None, before: int, end: int) -> Progress | Non
     return advance
 
 
-def _window(sim: Simulator, begin: int) -> tuple[np.ndarray, np.ndarray]:
+def _window(sim: RangeSimulator, begin: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps and units, int64 each, of all neurons' spikes from step `begin` on, by step, then population."""
     all_steps, all_units = [], []
     for name in sim.network.populations:
@@ -175,7 +176,7 @@ def _digest(steps: np.ndarray, units: np.ndarray) -> str:
     return found.hexdigest()
 
 
-def _rates_hz(sim: Simulator, units: np.ndarray, seconds: float) -> dict[str, float]:
+def _rates_hz(sim: RangeSimulator, units: np.ndarray, seconds: float) -> dict[str, float]:
     numbers = sim.program.units
     count = np.bincount(units, minlength=numbers.n_units)
     return {
@@ -184,7 +185,7 @@ def _rates_hz(sim: Simulator, units: np.ndarray, seconds: float) -> dict[str, fl
     }
 
 
-def _events(sim: Simulator, units: np.ndarray, begin: int) -> int:
+def _events(sim: RangeSimulator, units: np.ndarray, begin: int) -> int:
     """Synaptic events that the spikes from step `begin` on cause."""
     degrees = out_degrees(sim.program)
     return int(degrees[units].sum()) + _source_events(sim.program, degrees, begin, sim.step, sim.threads)

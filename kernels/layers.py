@@ -185,6 +185,59 @@ def fire_signed(potential, current, count, threshold, levels, most, unit, amount
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def fire_few(potential, current, count, alpha, place, unit, amount):
+    """Few-spike neurons: v <- v + current;  a spike of step k = 1, 2, ... is worth 2^-k alpha.
+
+    h = 2^-k alpha;  spike where v >= h;  v <- v - h
+    alpha  F[n]
+    place  k; below 1: they only listen
+    amount is 2^-k.  Source: Stoeckl & Maass 2021.
+    """
+    zero, half = potential.dtype.type(0), potential.dtype.type(0.5)
+    worth = potential.dtype.type(1)
+    for _ in range(place):
+        worth *= half
+    n_events = 0
+    for k in range(potential.size):
+        v = potential[k] + current[k]
+        current[k] = zero
+        if place > 0 and v >= worth * alpha[k]:
+            v -= worth * alpha[k]
+            count[k] += np.int32(1)
+            unit[n_events] = k
+            amount[n_events] = worth
+            n_events += 1
+        potential[k] = v
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire_first(potential, current, count, resolution, left, continuous, unit, amount):
+    """Times to first spike: v <- v + current;  one spike at most, the earlier the larger v is.
+
+    A spike is emitted when what is left of the window has come down to v; `amount` is what is left then,
+    in steps: a whole number, v / resolution rounded down; in continuous time v / resolution.
+    resolution  F[n]  what one step of the window stands for
+    left        steps to the end of the window, this one among them; below 1: they only listen
+    """
+    zero = potential.dtype.type(0)
+    n_events = 0
+    for k in range(potential.size):
+        v = potential[k] + current[k]
+        potential[k] = v
+        current[k] = zero
+        if left < 1 or count[k] != 0:
+            continue
+        room = v / resolution[k]
+        if room > left - 1 if continuous else room >= left:
+            count[k] = np.int32(1)
+            unit[n_events] = k
+            amount[n_events] = min(room, potential.dtype.type(left)) if continuous else left
+            n_events += 1
+    return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def pass_on(potential, current, unit, amount):
     """Linear units without memory: what arrives in a step leaves in the same step, as an amount."""
     zero = potential.dtype.type(0)

@@ -1,73 +1,150 @@
-"""Running a layered network on many samples: shared weights, a state for each, threads over samples."""
+"""The simulator of a layered network for many samples: weights are shared, each sample has its own state."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from snnsim.batch_inputs import check_inputs
+from snnsim.batch_probes import BatchProbes
+from snnsim.batch_result import BatchResult, result_of
+from snnsim.batch_state import BatchState, empty_outcome, empty_state, working_memory
 from snnsim.checks import check
-from snnsim.errors import ConfigError
+from snnsim.errors import SimulationError
 from snnsim.fields import Rule
+from snnsim.identity import fingerprint
 from snnsim.kernels import layer_engine as engine
+from snnsim.kernels import layer_layout as k
 from snnsim.layer_program import LayerProgram, lower_layers
 from snnsim.network import Network
-from snnsim.workers import MAX_THREADS, Workers, threads_or_all
+from snnsim.simulator import Simulator
+from snnsim.sinks import FileSinks, MemorySinks, Sinks
+from snnsim.workers import Workers
 
 _STEPS = Rule("integer", low=1, high=2**31)
-_THREADS = Rule("integer", low=1, high=MAX_THREADS, optional=True)
-_DT = Rule("number", unit="ms", above=0.0, high=1e6)
+_BATCH = Rule("integer", low=1, high=2**31)
 _SHARE = 8  # jobs a thread: samples differ in cost
 
 
-@dataclass(frozen=True)
-class BatchResult:
-    """What a batch has left.
+class BatchSimulator(Simulator):
+    """What `Simulator(network, batch=...)` gives: `batch` simulations of one layered network.
 
-    readout    F[n_samples, n_steps, n]  potentials of the last population after each step; a sample that
-               ended early keeps its last ones
-    counts     int32[n_samples, n]       spikes of each unit by population, where they were asked for
-    totals     F[n_samples, n]           sums of the amounts of their events
-    events     int64[n_samples]          events of each population
-    spikes     F[n_samples]              sum of their absolute amounts: a burst of three counts three
-    additions  int64[n_samples]          additions to currents, by projection; of an input that acts in
-               several steps once
-    graded     int64[n_samples]          those of them that multiply, for amounts other than 1 and -1
-    n_steps    int64[n_samples]          steps until nothing was on its way
-    repeat     in how many steps the input acted
-    """
+        sim = Simulator(network, batch=64)
+        sim.present({"image": pixels}, repeat=10)
+        sim.run_steps(20)
+        sim.result().readout[:, -1].argmax(axis=1)
 
-    readout: np.ndarray
-    counts: dict[str, np.ndarray]
-    totals: dict[str, np.ndarray]
-    events: dict[str, np.ndarray]
-    spikes: dict[str, np.ndarray]
-    additions: dict[str, np.ndarray]
-    graded: dict[str, np.ndarray]
-    n_steps: np.ndarray
-    repeat: int
+    or, for samples that are run from the first step to the last and then forgotten,
 
-
-class BatchSimulator:
-    """Runs a layered network on batches of samples.
-
-        sim = BatchSimulator(network)
-        result = sim.run({"image": pixels}, n_steps=8, repeat=8)
-        result.readout[:, -1].argmax(axis=1)
+        sim.evaluate({"image": pixels}, 20, repeat=10).readout[:, -1].argmax(axis=1)
 
     No result depends on the number of threads or on what else is in the batch.
     Raises ConfigError for what is not a layered network.
     """
 
-    def __init__(self, network: Network, *, dt_ms: float = 1.0, threads: int | None = None) -> None:
-        self.network = network
-        self.dt_ms: float = check(dt_ms, _DT, "dt_ms")
-        self.threads = threads_or_all(check(threads, _THREADS, "threads"))
-        self.program: LayerProgram = lower_layers(network, self.dt_ms)
+    def __init__(
+        self,
+        network: Network,
+        *,
+        batch: int,
+        dt_ms: float = 0.1,
+        seed: int = 1,
+        threads: int | None = None,
+        record_to: Path | str | None = None,
+    ) -> None:
+        began = time.perf_counter()
+        self._take(network, dt_ms, seed, threads, record_to)
+        self.batch: int = check(batch, _BATCH, "batch")
+        self.program: LayerProgram = lower_layers(network, self.dt_ms, self.seed)
+        self._probes = BatchProbes(self.program, self.dt_ms, self.batch)
+        self._kept: BatchState | None = None
+        self._given: k.Given | None = None
+        self._watch = self._probes.watch(0)
+        self._sinks = self._open_sinks()
         self._workers = Workers(self.threads)
+        self.build_s = time.perf_counter() - began
 
-    def run(
+    @property
+    def n_neurons(self) -> int:
+        """Of one sample."""
+        return sum(population.n for population in self.network.populations.values())
+
+    @property
+    def _state(self) -> BatchState:
+        """Made when it is needed: `evaluate` does without."""
+        if self._kept is None:
+            self._kept = BatchState(self.program, self.batch)
+        return self._kept
+
+    # --- running -------------------------------------------------------------------------------------------
+
+    def present(self, inputs: Mapping[str, np.ndarray], *, repeat: int = 1) -> None:
+        """From the next step on these inputs come, instead of what has not come yet of those before.
+
+        inputs  float[batch, n] by input: amounts that act in the next `repeat` steps; or, with repeat = 1,
+                float[batch, n_given, n]: amounts for each of the next steps
+        Raises ConfigError for inputs that do not fit.
+        """
+        self._check_ready()
+        repeat = check(repeat, _STEPS, "repeat")
+        state = self._state
+        state.inputs = check_inputs(self.program, inputs, self.step, repeat, self.batch)
+        state.rows.held[:] = 0
+        state.rows.quiet[:] = 0
+        self._given = None
+
+    def _prepare(self, end: int) -> int:
+        end = min(end, self.step + self._probes.capacity)
+        self._watch = self._probes.watch(end - self.step)
+        if self._given is None:
+            self._given = self._state.inputs.events(self.program)
+        return end
+
+    def _advance(self, begin: int, end: int) -> int:
+        state, program, given, watch = self._state, self.program, self._given, self._watch
+
+        def job(low: int, high: int) -> None:
+            engine.run_samples(
+                low, high, begin, end, True, program.graph, program.cells, given, state.outcome, state.rows,
+                working_memory(program), watch,
+            )  # fmt: skip
+
+        self._share(self.batch, job)
+        return end
+
+    def _share(self, n_samples: int, job: Callable[[int, int], None]) -> None:
+        """Call job(low, high) for pieces of the samples, in all threads."""
+        n = max(1, min(n_samples, _SHARE * self.threads))
+        cuts = [n_samples * piece // n for piece in range(n + 1)]
+        for _ in self._workers.map(lambda piece: job(cuts[piece], cuts[piece + 1]), range(n)):
+            pass  # errors of a job are raised here
+
+    def _collect(self, begin: int, end: int) -> None:
+        for name, (steps, ids) in self._probes.spikes(self._watch, begin).items():
+            self._sinks.spikes.append(name, steps, ids)
+        for name, (steps, frames) in self._probes.samples(self._watch, begin).items():
+            self._sinks.samples.append(name, steps, frames)
+
+    def _check_finite(self) -> None:
+        rows = self._state.rows
+        for name in ("potential", "total", "current", "theta"):
+            wrong = ~np.isfinite(getattr(rows, name))
+            if wrong.any():
+                raise SimulationError(
+                    f"the {name} of a unit is no longer finite",
+                    where=f"sample {int(np.argwhere(wrong)[0][0])}, before step {self.step}",
+                    expected="finite numbers",
+                    fix="look for weights that are too large, or lower dt_ms",
+                )
+
+    def _restart(self) -> None:
+        self._kept, self._given = None, None
+
+    def evaluate(
         self,
         inputs: Mapping[str, np.ndarray],
         n_steps: int,
@@ -76,124 +153,78 @@ class BatchSimulator:
         keep_counts: bool = False,
         stop_early: bool = True,
     ) -> BatchResult:
-        """Run every sample from the start.
+        """Run samples, as many as are given, from step 0; the state of this simulator stays as it is.
 
-        inputs      float[n_samples, n] by input: amounts that act in the first `repeat` steps; or, with
-                    repeat = 1, float[n_samples, n_given, n]: amounts for each of the first steps
+        Memory for a state is needed for each thread, and not for each sample.
+        inputs      as for `present`, which begin in step 0
         stop_early  end a sample when nothing is on its way and nothing will come any more
         Raises ConfigError for inputs that do not fit.
         """
         n_steps, repeat = check(n_steps, _STEPS, "n_steps"), check(repeat, _STEPS, "repeat")
-        given, n_samples = self._given(inputs, repeat)
-        graph, dtype = self.program.graph, np.dtype(self.network.precision)
-        n_units, n_p, n_l = int(graph.first[-1]), graph.kind.size, graph.source.size
-        n_read = int(graph.first[-1] - graph.first[-2])
-        kept = n_samples if keep_counts else 0
-        outcome = engine.Outcome(
-            spikes=np.zeros((kept, n_units), np.int32),
-            total=np.zeros((kept, n_units), dtype),
-            readout=np.zeros((n_samples, n_steps, n_read), dtype),
-            events=np.zeros((n_samples, n_p), np.int64),
-            sent=np.zeros((n_samples, n_p), dtype),
-            added=np.zeros((n_samples, n_l), np.int64),
-            graded=np.zeros((n_samples, n_l), np.int64),
-            ended=np.zeros(n_samples, np.int64),
+        program, dtype = self.program, np.dtype(self.network.precision)
+        found = check_inputs(program, inputs, 0, repeat, None)
+        n_samples, given = len(found.values), found.events(program)
+        n_kept, n_units = n_samples if keep_counts else 0, int(program.graph.first[-1])
+        kept = k.Kept(
+            spikes=np.zeros((n_kept, n_units), np.int32),
+            total=np.zeros((n_kept, n_units), dtype),
+            readout=np.zeros((n_samples, n_steps, program.place[program.names[-1]].size), dtype),
         )
-        jobs = max(1, min(n_samples, _SHARE * self.threads))
-        cuts = [n_samples * k // jobs for k in range(jobs + 1)]
+        outcome = empty_outcome(program, n_samples)
 
-        def job(k: int) -> None:
-            engine.run_samples(
-                cuts[k], cuts[k + 1], n_steps, bool(stop_early), graph, given, outcome, self._work()
-            )
+        def job(low: int, high: int) -> None:
+            engine.run_once(
+                low, high, n_steps, bool(stop_early), program.graph, program.cells, given, outcome, kept,
+                empty_state(program, 1), working_memory(program),
+            )  # fmt: skip
 
-        for _ in self._workers.map(job, range(jobs)):
-            pass  # errors of a job are raised here
-        return self._result(outcome, repeat)
+        self._share(n_samples, job)
+        return result_of(program, outcome, kept.readout, kept.spikes, kept.total, repeat)
 
-    def _given(self, inputs: Mapping[str, np.ndarray], repeat: int) -> tuple[engine.Given, int]:
-        """Events from outside as the kernel reads them."""
-        names = [name for name in self.program.names if name not in self.network.populations]
-        if set(inputs) != set(names):
-            raise ConfigError(
-                "the inputs are not those of the network",
-                where="inputs",
-                got=", ".join(inputs),
-                expected=", ".join(names),
-            )
-        parts = []
-        for name in names:
-            value, n = np.asarray(inputs[name]), self.program.place[name].size
-            if value.ndim == 2:
-                value = value[:, None, :]
-            if value.ndim != 3 or value.shape[2] != n or value.dtype.kind not in "iuf":
-                raise ConfigError(
-                    "not values for this input",
-                    where=f"inputs.{name}",
-                    got=f"{value.dtype}{list(np.shape(inputs[name]))}",
-                    expected=f"numbers [n_samples, {n}] or [n_samples, n_steps, {n}]",
-                )
-            if not np.isfinite(value).all():
-                raise ConfigError("not a finite number", where=f"inputs.{name}", code="config.not_finite")
-            ordered = np.empty(value.shape, self.network.precision)
-            ordered[:, :, self.program.place[name]] = value
-            parts.append(ordered)
-        if len({part.shape[:2] for part in parts}) != 1:
-            raise ConfigError(
-                "inputs differ in their numbers of samples or steps",
-                where="inputs",
-                got=", ".join(str(part.shape[:2]) for part in parts),
-            )
-        together = np.concatenate(parts, axis=2)
-        n_samples, n_given, _ = together.shape
-        if repeat > 1 and n_given > 1:
-            raise ConfigError(
-                "only an input of one step can be repeated", where="repeat", got=repeat, expected="1"
-            )
-        sample, step, unit = np.nonzero(together)
-        ptr = np.searchsorted(sample * n_given + step, np.arange(n_samples * n_given + 1))
-        rows = np.concatenate([ptr[:-1].reshape(n_samples, n_given), ptr[n_given::n_given, None]], axis=1)
-        return (
-            engine.Given(rows.astype(np.int64), unit.astype(np.int32), together[sample, step, unit], repeat),
-            n_samples,
-        )
+    # --- results -------------------------------------------------------------------------------------------
 
-    def _work(self) -> engine.Work:
-        graph, dtype, slots = self.program.graph, np.dtype(self.network.precision), self.program.n_slots
-        n = int(graph.first[-1])
-        return engine.Work(
-            potential=np.zeros(n, dtype),
-            current=np.zeros(n, dtype),
-            spikes=np.zeros(n, np.int32),
-            total=np.zeros(n, dtype),
-            held=np.zeros(n, dtype),
-            unit=np.zeros((slots, n), np.int32),
-            amount=np.zeros((slots, n), dtype),
-            n_events=np.zeros((slots, graph.kind.size), np.int64),
-        )
+    def result(self) -> BatchResult:
+        """Counts since step 0, and the potentials of the last population as they are now; copies."""
+        state, units = self._state, self.program.units(self.program.names[-1])
+        rows, outcome = state.rows, k.Outcome(*(part.copy() for part in state.outcome))
+        readout = rows.potential[:, None, units]
+        return result_of(self.program, outcome, readout, rows.spikes, rows.total, state.inputs.repeat)
 
-    def _result(self, outcome: engine.Outcome, repeat: int) -> BatchResult:
-        program = self.program
-        last = program.names[-1]
-        kept = program.names if outcome.spikes.shape[0] else []
-        return BatchResult(
-            readout=outcome.readout[:, :, program.place[last]],
-            counts={name: outcome.spikes[:, program.units(name)][:, program.place[name]] for name in kept},
-            totals={name: outcome.total[:, program.units(name)][:, program.place[name]] for name in kept},
-            events={name: outcome.events[:, p] for p, name in enumerate(program.names)},
-            spikes={name: outcome.sent[:, p] for p, name in enumerate(program.names)},
-            additions={name: outcome.added[:, j] for j, name in enumerate(program.links)},
-            graded={name: outcome.graded[:, j] for j, name in enumerate(program.links)},
-            n_steps=outcome.ended,
-            repeat=repeat,
-        )
+    def spikes(self, name: str, sample: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Recorded events of a population, input or probe in one sample: (steps, ids), int64 each.
 
-    def close(self) -> None:
-        """Stop the threads."""
-        self._workers.close()
+        An event is listed once, whatever its amount.
+        """
+        sample = check(sample, Rule("integer", low=0, high=self.batch - 1), "sample")
+        probe = self.network.probes.get(name)
+        target = probe.target if probe is not None and probe.variable == "spikes" else name
+        steps, ids = self._sinks.get_spikes(target)
+        n = self.program.place[target].size
+        mine = ids // n == sample
+        if probe is not None and probe.variable == "spikes" and probe.ids is not None:
+            mine &= np.isin(ids % n, probe.ids)
+        return steps[mine], ids[mine] % n
 
-    def __enter__(self) -> BatchSimulator:
-        return self
+    def samples(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Samples of a probe: (steps int64[T], values float[T, batch, n])."""
+        steps, frames = self._sinks.get_samples(name)
+        return steps, frames.reshape(len(steps), self.batch, frames.shape[1] // self.batch)
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Everything that changes while the network runs, samples first."""
+        return self._state.arrays()
+
+    def _check_state(self, arrays: dict[str, np.ndarray], step: Any) -> None:
+        self._state.check(arrays, step)
+
+    def _set_state(self, arrays: dict[str, np.ndarray]) -> None:
+        self._state.set(arrays)
+        self._given = None
+
+    def _fingerprint(self) -> str:
+        return f"{fingerprint(self.network, {})}, batch {self.batch}"
+
+    def _open_sinks(self) -> Sinks:
+        if self._record_to is None:
+            return MemorySinks(self._probes.spiking, self._probes.layouts)
+        return FileSinks(self._record_to, self._probes.spiking, self._probes.layouts, self.dt_ms)

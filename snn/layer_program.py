@@ -8,25 +8,22 @@ user counts them, channel first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from snnsim.connectivity import ConnectionRule
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
-from snnsim.kernels import layer_engine as engine
 from snnsim.kernels import layers as k
-from snnsim.layer_neurons import BurstIF, Maximum, Readout, Relay, SignedIF
-from snnsim.layers import Conv, Dense, Into, MaxPool, SumPool, Window
-from snnsim.models import IF
+from snnsim.kernels.layer_layout import Cells, Graph
+from snnsim.layer_cells import lower_units
+from snnsim.layer_neurons import Maximum
+from snnsim.layers import LAYER_RULES, Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
 from snnsim.network import Network
-from snnsim.population import Population
 from snnsim.projection import Projection
 from snnsim.stimuli import Analogue
-from snnsim.streams import realise
 
-_FOREVER = 2**62
-_RULES: dict[type, int] = {
+_RULES: dict[type[ConnectionRule], int] = {
     Dense: k.DENSE, Conv: k.CONV, SumPool: k.CONV, MaxPool: k.MAX_POOL, Into: k.ONE_TO_ONE,
 }  # fmt: skip
 
@@ -35,17 +32,34 @@ _RULES: dict[type, int] = {
 class LayerProgram:
     """A layered network, ready to run.
 
-    names   populations in the order in which they advance, inputs first
-    links   projections, ordered by target
-    place   int64[n] for each population: where unit k, counted by the user, is kept
+    names       populations in the order in which they advance, inputs first
+    links       projections, ordered by target
+    place       int64[n] for each population: where unit k, counted by the user, is kept
+    rest        float64[n] for each population of integrate-and-fire neurons: what potentials are counted from
+    cells       integrate-and-fire neurons; None without any
+    n_slots     steps whose events are kept
+    n_channels  currents of a unit, 1 or 2
     """
 
     network: Network
     names: list[str]
     links: list[str]
     place: dict[str, np.ndarray]
-    graph: engine.Graph
-    n_slots: int
+    rest: dict[str, np.ndarray]
+    graph: Graph
+    cells: Cells | None
+
+    @property
+    def n_slots(self) -> int:
+        return int(self.graph.delay.max(initial=0)) + 1
+
+    @property
+    def n_channels(self) -> int:
+        return 1 if self.cells is None else int(self.cells.channels.max())
+
+    @property
+    def n_cells(self) -> int:
+        return 0 if self.cells is None else self.cells.start_theta.size
 
     def units(self, name: str) -> slice:
         """Where the units of a population lie in the state."""
@@ -53,13 +67,16 @@ class LayerProgram:
         return slice(int(self.graph.first[p]), int(self.graph.first[p + 1]))
 
 
-def lower_layers(network: Network, dt_ms: float) -> LayerProgram:
+def lower_layers(network: Network, dt_ms: float, seed: int = 0) -> LayerProgram:
     """Raises ConfigError for what is not a layered network."""
     inputs = _inputs(network)
+    for name, p in network.projections.items():
+        _check_projection(network, p, f"projections.{name}")
     delays = {
         name: to_steps(float(p.delay_ms), dt_ms, f"projections.{name}.delay_ms")  # type: ignore[arg-type]
         for name, p in network.projections.items()
     }
+    _check_maxima(network, delays)
     names = [*inputs, *_advancing(network, delays)]
     sizes = {name: inputs[name].n if name in inputs else network.populations[name].n for name in names}
     dtype = np.dtype(network.precision)
@@ -67,10 +84,10 @@ def lower_layers(network: Network, dt_ms: float) -> LayerProgram:
     place = {name: _place(maps.get(name), sizes[name]) for name in names}
     links = [link for name in names for link, p in network.projections.items() if p.target == name]
     first = np.concatenate([[0], np.cumsum([sizes[name] for name in names])]).astype(np.int64)
-    cells = _cells(network, names, sizes, place, first, dtype, dt_ms)
+    units, cells, rest = lower_units(network, names, place, first, dtype, dt_ms, seed)
     wires = _wires(network, names, links, delays, place, dtype)
-    graph = engine.Graph(**cells, **wires, first=first)
-    return LayerProgram(network, names, links, place, graph, max([0, *delays.values()]) + 1)
+    graph = Graph(**units, **wires, first=first)
+    return LayerProgram(network, names, links, place, rest, graph, cells)
 
 
 def _inputs(network: Network) -> dict[str, Analogue]:
@@ -140,115 +157,60 @@ def _place(shape: tuple[int, int, int] | None, n: int) -> np.ndarray:
     return np.arange(h * w * c).reshape(h, w, c).transpose(2, 0, 1).ravel()
 
 
-def _cells(
-    network: Network, names: list[str], sizes: dict[str, int], place: dict[str, np.ndarray],
-    first: np.ndarray, dtype: np.dtype, dt_ms: float,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    n_p, n = len(names), int(first[-1])
-    unit = {key: np.zeros(n) for key in ("threshold", "start", "bias")}
-    kind, subtract = np.zeros(n_p, np.int64), np.ones(n_p, np.int64)
-    most, levels = np.ones(n_p, np.int64), np.zeros(n_p, np.int64)
-    bias_steps = np.zeros(n_p, np.int64)
-    for p, name in enumerate(names):
-        if name not in network.populations:
-            kind[p] = engine.INPUT
-            continue
-        population, where = network.populations[name], f"populations.{name}.neuron"
-        at = first[p] + place[name]
-        found = _unit(population, where, dt_ms)
-        kind[p], subtract[p], most[p] = found.kind, found.subtract, found.most
-        levels[p], bias_steps[p] = found.levels, found.bias_steps
-        for key, value in found.values.items():
-            unit[key][at] = value
-        if isinstance(population.unit, Maximum):
-            _check_maximum(network, name)
-    return {
-        "kind": kind,
-        **{key: value.astype(dtype) for key, value in unit.items()},
-        "bias_steps": bias_steps,
-        "subtract": subtract,
-        "most": most,
-        "levels": levels,
-    }
+def _check_projection(network: Network, p: Projection, where: str) -> None:
+    if not isinstance(p.rule, LayerRule):
+        raise ConfigError(
+            "not a rule of layers",
+            where=f"{where}.rule",
+            got=p.rule.KIND,
+            expected=", ".join(rule.KIND for rule in LAYER_RULES),
+            fix="give the weights as a dense matrix, or run the network without batch",
+        )
+    if p.plastic:
+        raise ConfigError("weights that samples share do not learn", where=where, fix="run without batch")
+    for name, value in (("weight", p.weight), ("delay_ms", p.delay_ms)):
+        if not isinstance(value, float):
+            raise ConfigError("a rule of layers needs a number", where=f"{where}.{name}", got=value)
+    synapse = network.populations[p.target].unit.synapse
+    if synapse.n_currents == 2 and p.receptor is None and _signs(p) == {-1, 1}:
+        raise ConfigError(
+            "weights of both signs: which current is meant?",
+            where=f"{where}.receptor",
+            expected='"exc" or "inh"',
+            fix="leave out tau_inh_ms of the target, and one current takes both signs; or split the matrix",
+        )
+    if synapse.KIND == "conductance" and -1 in _signs(p):
+        raise ConfigError("a conductance must stay >= 0", where=f"{where}.rule.weight", expected=">= 0")
 
 
-class _Unit(NamedTuple):
-    """What the kernel needs to know of a population; values float64[n]: threshold, start, bias."""
-
-    kind: int
-    values: dict[str, np.ndarray]
-    subtract: bool = True
-    most: int = 1
-    levels: int = 0
-    bias_steps: int = 0
+def _signs(p: Projection) -> set[int]:
+    """The signs that weights of a projection have, 0 left out."""
+    weight = p.rule.weight if isinstance(p.rule, Dense | Conv) else np.ones(1)
+    found = np.unique(np.sign(float(p.weight) * weight))  # type: ignore[arg-type]
+    return {int(sign) for sign in found if sign}
 
 
-def _unit(population: Population, where: str, dt_ms: float) -> _Unit:
-    neuron, n = population.unit, population.n
+def _channel(network: Network, p: Projection) -> int:
+    if network.populations[p.target].unit.synapse.n_currents == 1:
+        return 0
+    receptor = p.receptor or ("inh" if _signs(p) == {-1} else "exc")
+    return int(receptor == "inh")
 
-    def get(**names: str) -> dict[str, np.ndarray]:
-        return {key: realise(getattr(neuron, name), n, 0, f"{where}.{name}") for key, name in names.items()}
 
-    match neuron:
-        case Relay():
-            return _Unit(engine.RELAY, {})
-        case Maximum():
-            return _Unit(engine.MAXIMUM, {})
-        case Readout():
-            values = get(start="v_init_mv", bias="bias_mv")
-            return _Unit(engine.READOUT, values, bias_steps=_bias_steps(neuron))
-        case BurstIF() | SignedIF():
-            signed = isinstance(neuron, SignedIF)
-            return _Unit(
-                engine.SIGNED if signed else engine.INTEGRATE,
-                get(threshold="v_th_mv", start="v_init_mv", bias="bias_mv"),
-                most=neuron.most,
-                levels=neuron.levels if isinstance(neuron, SignedIF) else 0,
-                bias_steps=_bias_steps(neuron),
+def _check_maxima(network: Network, delays: dict[str, int]) -> None:
+    for name, population in network.populations.items():
+        into = [link for link, p in network.projections.items() if p.target == name]
+        pools = [link for link in into if isinstance(network.projections[link].rule, MaxPool)]
+        if isinstance(population.unit, Maximum) != bool(pools) or (pools and len(into) != 1):
+            raise ConfigError(
+                "a population of maximum units is the target of one max_pool projection",
+                where=f"populations.{name}",
+                got=", ".join(into) or "no projection",
             )
-        case IF():
-            values = _plain(neuron, n, where, dt_ms)
-            return _Unit(engine.INTEGRATE, values, neuron.reset == "subtract", bias_steps=_FOREVER)
-    raise ConfigError(
-        "not a unit of layered networks",
-        where=where,
-        got=neuron.KIND,
-        expected="if, burst_if, signed_if, relay, maximum or readout",
-    )
-
-
-def _bias_steps(neuron: BurstIF | SignedIF | Readout) -> int:
-    return _FOREVER if neuron.bias_steps is None else neuron.bias_steps
-
-
-def _plain(neuron: IF, n: int, where: str, dt_ms: float) -> dict[str, np.ndarray]:
-    """An ordinary IF neuron, counted from its reset potential where that is subtracted."""
-    if neuron.threshold is not None or neuron.synapse.KIND != "delta" or np.any(np.asarray(neuron.t_ref_ms)):
-        raise ConfigError(
-            "layered networks take IF neurons with delta synapses, fixed threshold, no refractory period",
-            where=where,
-        )
-
-    def get(name: str) -> np.ndarray:
-        return realise(getattr(neuron, name), n, 0, f"{where}.{name}")
-
-    reset = np.zeros(n) if neuron.v_reset_mv is None else get("v_reset_mv")
-    start = reset if neuron.v_init_mv is None else get("v_init_mv")
-    return {
-        "threshold": get("v_th_mv") - reset,
-        "start": start - reset,
-        "bias": get("i_bias_pa") * dt_ms / get("c_m_pf"),
-    }
-
-
-def _check_maximum(network: Network, name: str) -> None:
-    incoming = [link for link, p in network.projections.items() if p.target == name]
-    if len(incoming) != 1 or not isinstance(network.projections[incoming[0]].rule, MaxPool):
-        raise ConfigError(
-            "a population of maximum units is the target of one max_pool projection",
-            where=f"populations.{name}",
-            got=", ".join(incoming) or "no projection",
-        )
+        if pools and delays[pools[0]] != 0:
+            raise ConfigError(
+                "max pooling acts in the same step", where=f"projections.{pools[0]}.delay_ms", expected="0"
+            )
 
 
 def _wires(
@@ -274,6 +236,7 @@ def _wires(
         "source": np.array([names.index(network.projections[link].source) for link in links], np.int64),
         "rule": np.array([_RULES[type(network.projections[link].rule)] for link in links], np.int64),
         "delay": np.array([delays[link] for link in links], np.int64),
+        "channel": np.array([_channel(network, network.projections[link]) for link in links], np.int64),
         "weight_base": base,
         "weight": np.concatenate([np.zeros(0, dtype), *weights]),
         "index_base": index_base,

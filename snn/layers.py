@@ -19,7 +19,7 @@ from snnsim.fields import array, flag, integer
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LayerRule(ConnectionRule, ABC):
-    """Base of the rules of layered networks, which snn/batch.py alone runs."""
+    """Base of the rules of layered networks, which run in batches: `Simulator(network, batch=...)`."""
 
     @abstractmethod
     def sizes(self) -> tuple[int, int]:

@@ -23,7 +23,7 @@ class Population(Spec):
 
     @property
     def unit(self) -> Neuron | LayerNeuron:
-        """The neuron model where it may be one of layered networks, which only snn/batch.py runs."""
+        """The neuron model where it may be one of layered networks, which run in batches."""
         return self.neuron
 
     def check_together(self, where: str) -> None:

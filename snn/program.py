@@ -58,7 +58,7 @@ def check_and_encode(
 
 
 def _refuse_layers(network: Network) -> None:
-    """ConfigError for what only snn/batch.py runs."""
+    """ConfigError for what needs `batch`."""
     parts = [
         *((f"populations.{name}.neuron", p.unit, LayerNeuron) for name, p in network.populations.items()),
         *((f"projections.{name}.rule", p.rule, LayerRule) for name, p in network.projections.items()),
@@ -70,7 +70,7 @@ def _refuse_layers(network: Network) -> None:
                 "a part of a layered network, which takes its input in batches",
                 where=where,
                 got=part.KIND,
-                fix="run the network with snnsim.batch.BatchSimulator",
+                fix="say how many samples run at a time: Simulator(network, batch=...)",
             )
 
 

@@ -1,4 +1,8 @@
-"""The simulator: owns all mutable state, runs it, saves and resumes it."""
+"""The simulator: owns all mutable state, runs it, saves and resumes it.
+
+`Simulator` is what users call.  What runs a network is one of two: snn/range_simulator.py runs it once, with
+threads over ranges of its neurons; snn/batch.py runs a layered one on many samples, with threads over them.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 
@@ -19,32 +23,18 @@ from snnsim.checks import check, expect
 from snnsim.errors import ConfigError, FileError, SimulationError, SnnError
 from snnsim.fields import Rule
 from snnsim.grid import to_steps
-from snnsim.identity import fingerprint
 from snnsim.interrupts import interrupts_held
-from snnsim.kernels.barrier import ABORT, PATIENCE
-from snnsim.kernels.engine import advance
-from snnsim.memory import check_memory
 from snnsim.network import Network
-from snnsim.plastic_wiring import build_plastic
-from snnsim.program import (
-    Program,
-    check_and_encode,
-    empty_spikes,
-    estimate,
-    initial_cells,
-    lower,
-    working_memory,
-)
-from snnsim.sinks import FileSinks, MemorySinks, Sinks
-from snnsim.state import check_state
-from snnsim.synapses import SynapseTable
-from snnsim.taps import Taps
+from snnsim.sinks import Sinks
 from snnsim.workers import MAX_THREADS, Workers, threads_or_all
+
+if TYPE_CHECKING:
+    from snnsim.batch import BatchSimulator
+    from snnsim.range_simulator import RangeSimulator
 
 _CALL_S = 0.1  # wall time that one call of the kernel aims at
 _SEED = Rule("integer", low=0, high=2**63 - 1)
 _THREADS = Rule("integer", low=1, high=MAX_THREADS, optional=True)
-_RANGES = Rule("integer", low=0, high=2**16)
 _COUNT = Rule("integer", low=0, high=2**53)
 _DT = Rule("number", unit="ms", above=0.0, high=1e6)
 
@@ -59,66 +49,84 @@ class Simulator:
         sim.run(1000.0)
         steps, ids = sim.spikes("exc")
 
+        sim = Simulator(layered, batch=64)
+        sim.present({"image": pixels})
+        sim.run_steps(20)
+
     The same network, dt, seed and version give the same bits for any number of threads, any split into
     calls of `run`, and any pattern of `save` and `resume`.
 
     network     what to simulate
+    batch       how many samples of a layered network, each with a state of its own; see snn/batch.py.
+                None for all other networks
     dt_ms       length of a step
     seed        of every random number, 0 to 2**63 - 1
     threads     threads to use; None for one a core.  No result depends on it
     record_to   folder for spikes.h5 and state.h5; None keeps recordings in memory
-    data_dir    where data sets lie that are not bundled
+    data_dir    where data sets lie that are not bundled (without batch)
     n_ranges    pieces that targets are cut into, 0 for those the threads need.  No result depends on it
+                (without batch)
 
     Raises ConfigError for what cannot be simulated and FileError for data sets that cannot be read.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        *,
-        dt_ms: float = 0.1,
-        seed: int = 1,
-        threads: int | None = None,
-        record_to: Path | str | None = None,
-        data_dir: Path | str | None = None,
+    network: Network
+    dt_ms: float
+    seed: int
+    threads: int
+    step: int
+    _sinks: Sinks
+    _workers: Workers
+
+    # What each of the two kinds does in its own way.  (No abstract methods: type checkers believe that an
+    # abstract class cannot be called, whatever `__new__` says.)
+    _prepare: Callable[[int], int]  # before a call of the kernel: how far may it go, at most to this step
+    _advance: Callable[[int, int], int]  # run the kernel between two steps; the step it reached
+    _collect: Callable[[int, int], None]  # keep what it recorded between two steps
+    _check_finite: Callable[[], None]  # SimulationError for a state that is no longer finite
+    _restart: Callable[[], None]  # the state of step 0
+    _open_sinks: Callable[[], Sinks]  # where recordings go
+    _fingerprint: Callable[[], str]  # SHA-256 of what is simulated
+    state_arrays: Callable[[], dict[str, np.ndarray]]  # everything that changes while the network runs
+    _check_state: Callable[[dict[str, np.ndarray], Any], None]  # FileError for arrays that no run can leave
+    _set_state: Callable[[dict[str, np.ndarray]], None]  # go on from arrays that have been checked
+
+    @overload
+    def __new__(
+        cls, network: Network, *, batch: None = None, dt_ms: float = 0.1, seed: int = 1,
+        threads: int | None = None, record_to: Path | str | None = None, data_dir: Path | str | None = None,
         n_ranges: int = 0,
+    ) -> RangeSimulator: ...  # fmt: skip
+
+    @overload
+    def __new__(
+        cls, network: Network, *, batch: int, dt_ms: float = 0.1, seed: int = 1, threads: int | None = None,
+        record_to: Path | str | None = None,
+    ) -> BatchSimulator: ...  # fmt: skip
+
+    def __new__(cls, network: Network, *, batch: int | None = None, **options: Any) -> Simulator:
+        del network, options  # for __init__
+        if cls is not Simulator:
+            return super().__new__(cls)
+        from snnsim.batch import BatchSimulator
+        from snnsim.range_simulator import RangeSimulator
+
+        return super().__new__(RangeSimulator if batch is None else BatchSimulator)
+
+    def _take(
+        self, network: Network, dt_ms: float, seed: int, threads: int | None, record_to: Path | str | None
     ) -> None:
-        began = time.perf_counter()
+        """Check and keep what all simulators are given; starts no thread."""
         expect(network, Network, "network", "of a config, pass config.network")
         self.network = network
-        self.dt_ms: float = check(dt_ms, _DT, "dt_ms")
-        self.seed: int = check(seed, _SEED, "seed")
-        threads = check(threads, _THREADS, "threads")
-        n_ranges = check(n_ranges, _RANGES, "n_ranges")
-        images = check_and_encode(network, self.dt_ms, self.seed, data_dir)
-        wanted = threads_or_all(threads)
-        check_memory(estimate(network, self.dt_ms, images, wanted))
-        self._workers = Workers(wanted)
-        self.program: Program = lower(
-            network,
-            self.dt_ms,
-            self.seed,
-            images,
-            threads=wanted,
-            n_ranges=n_ranges,
-            run=self._workers.map,
-        )
-        self.threads = min(wanted, self.program.units.n_ranges)
+        self.dt_ms = check(dt_ms, _DT, "dt_ms")
+        self.seed = check(seed, _SEED, "seed")
+        self.threads = threads_or_all(check(threads, _THREADS, "threads"))
         self.step = 0
+        self._record_to = Path(record_to) if record_to is not None else None
         self._whole, self._closed = True, False
         self._running = threading.Lock()
         self._steps_a_call = 16
-        dtype = np.dtype(network.precision)
-        self._memory = [working_memory(dtype) for _ in range(self.threads)]
-        self._sync = np.zeros(PATIENCE + 16 * self.threads, dtype=np.int64)
-        self._tables: dict[str, SynapseTable] = {}
-        self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
-        self._weight_probes = {n: p for n, p in network.probes.items() if p.variable == "weight"}
-        self._record_to = Path(record_to) if record_to is not None else None
-        self._sinks: Sinks = self._open_sinks()
-        self._call(0, 0, 0, False)  # compile before threads wait for each other
-        self.build_s = time.perf_counter() - began
 
     def __reduce__(self) -> tuple[Any, ...]:
         raise TypeError(
@@ -131,14 +139,6 @@ class Simulator:
     def time_ms(self) -> float:
         """Model time."""
         return self.step * self.dt_ms
-
-    @property
-    def n_neurons(self) -> int:
-        return self.program.units.n_neurons
-
-    @property
-    def n_synapses(self) -> int:
-        return self.program.n_synapses
 
     def run(self, duration_ms: float, progress: Progress | None = None) -> bool:
         """Advance by a time, a multiple of dt.  Returns False if `progress` ended the run early.
@@ -175,11 +175,10 @@ class Simulator:
 
     def _go_on(self, end: int) -> None:
         """One call of the kernel, towards `end`, and what it recorded."""
-        self._sample_weights()
-        limit, learning = self._next_stop(min(end, self.step + self._steps_a_call))
+        limit = self._prepare(min(end, self.step + self._steps_a_call))
         began = time.perf_counter()
         self._whole = False  # an exception from here on, as of a signal handler, leaves a torn step
-        reached = self._advance(self.step, limit, learning)
+        reached = self._advance(self.step, limit)
         first, self.step = self.step, reached
         self._collect(first, reached)
         self._whole = True
@@ -197,72 +196,9 @@ class Simulator:
                 code="simulation.torn",
             )
 
-    def _next_stop(self, end: int) -> tuple[int, bool]:
-        """How far one call may go, and whether learning rules act in it."""
-        end = self._taps.limit(self.step, end)
-        for name in self._weight_probes:
-            every = self._taps.every[name]
-            end = min(end, (self.step // every + 1) * every)
-        learning = False
-        for low, high in self.program.learning:
-            if low <= self.step < high:
-                learning, end = True, min(end, high)
-            elif self.step < low:
-                end = min(end, low)
-        return end, learning
-
-    def _advance(self, begin: int, end: int, learning: bool) -> int:
-        self._taps.recorder.n_spikes[0] = 0
-        self._sync[:PATIENCE] = 0
-        others = []
-        try:
-            for tid in range(1, self.threads):
-                others.append(self._workers.submit(self._call, tid, begin, end, learning))
-            return self._call(0, begin, end, learning)
-        except BaseException:
-            self._sync[ABORT] = 1  # nobody may wait for a thread that never comes
-            raise
-        finally:
-            for other in others:
-                other.result()
-
-    def _call(self, tid: int, begin: int, end: int, learning: bool) -> int:
-        p, recorder = self.program, self._taps.recorder
-        plastic = p.plastic if p.plastic.rule.size else None
-        network = (p.layout, p.cells, p.parameters, p.spikes, p.static, plastic, p.sources, p.drives)
-        parts = (*network, recorder, *self._memory[tid])
-        return int(advance(tid, self.threads, self._sync, begin, end, learning, *parts))
-
     def _adapt(self, done: int, seconds: float) -> None:
         wanted = done * _CALL_S / max(seconds, 1e-6)
         self._steps_a_call = int(min(max(wanted, 1), 4 * self._steps_a_call, 2**24))
-
-    def _collect(self, begin: int, end: int) -> None:
-        for name, (steps, ids) in self._taps.spikes().items():
-            self._sinks.spikes.append(name, steps, ids)
-        for name, (steps, frames) in self._taps.samples(begin, end).items():
-            self._sinks.samples.append(name, steps, frames)
-
-    def _sample_weights(self) -> None:
-        """Weights change only inside the kernel, so they are sampled between its calls."""
-        for name, probe in self._weight_probes.items():
-            if self.step % self._taps.every[name] == 0 and self._sinks.due(name, self.step):
-                values = self.synapses(probe.target).weight_at(probe.ids)
-                self._sinks.samples.append(name, np.array([self.step]), values[None, :])
-
-    def _check_finite(self) -> None:
-        for name in ("potential", "current", "theta"):
-            values = getattr(self.program.cells, name)
-            if not np.isfinite(values).all():
-                at = int(np.argwhere(~np.isfinite(values))[0][-1]) + self.program.units.n_sources
-                units = self.program.units
-                home = next(n for n in units.names if units.first[n] <= at < units.first[n] + units.size[n])
-                raise SimulationError(
-                    f"the {name} of a neuron is no longer finite",
-                    where=f"populations.{home}, neuron {at - units.first[home]}, before step {self.step}",
-                    expected="finite numbers",
-                    fix="look for weights that are too large, or lower dt_ms",
-                )
 
     def reset(self) -> None:
         """Back to step 0 with nothing recorded, as if just built; not with recordings on disk."""
@@ -272,58 +208,22 @@ class Simulator:
                 where="reset",
                 fix="build a new Simulator with another record_to",
             )
-        p = self.program
-        dtype = np.dtype(self.network.precision)
-        longest = max((high for _, high in p.delays.values()), default=0)
-        p.cells = initial_cells(self.network, p.units, self.seed, dtype)
-        p.spikes = empty_spikes(p.units, p.layout, longest, dtype)
-        p.plastic = build_plastic(
-            self.network, p.units, p.delays, self.dt_ms, self.seed, dtype, self._workers.map
-        )
-        self._tables.clear()
+        self._restart()
         self._sinks = self._open_sinks()
         self.step, self._whole = 0, True
 
     # --- results -------------------------------------------------------------------------------------------
 
-    def spikes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Recorded spikes of a population or spike source, or of a probe: (steps, ids), int64 each.
-
-        The time of a spike is step * dt_ms.  Spikes are in the order of steps, then ids.
-        """
-        probe = self.network.probes.get(name)
-        target = probe.target if probe is not None and probe.variable == "spikes" else name
-        steps, ids = self._sinks.get_spikes(target)
-        if probe is not None and probe.variable == "spikes" and probe.ids is not None:
-            mine = np.isin(ids, probe.ids)
-            return steps[mine], ids[mine]
-        return steps, ids
-
     def samples(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Samples of a probe: (steps int64[T], values float[T, n])."""
+        """Samples of a probe: (steps int64[T], values float[T, n]); in a batch float[T, batch, n]."""
         return self._sinks.get_samples(name)
-
-    def synapses(self, projection: str) -> SynapseTable:
-        """Every synapse of a projection, ordered by source, delay, target."""
-        if projection not in self._tables:
-            self._tables[projection] = SynapseTable(self.program, projection)
-        return self._tables[projection]
-
-    def weights(self, projection: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(source, target, weight) of every synapse of a projection; indices within the populations."""
-        table = self.synapses(projection)
-        return table.source, table.target, table.weight()
-
-    def state_arrays(self) -> dict[str, np.ndarray]:
-        """Everything that changes while the network runs, in the order of units and synapses."""
-        return self.program.state()
 
     def digest(self) -> str:
         """SHA-256 over the step, all recorded spikes and samples, and the whole state."""
         found = hashlib.sha256(str(self.step).encode())
         for part in self._sinks.contents():
             found.update(np.ascontiguousarray(part).tobytes())
-        for name, value in sorted(self.program.state().items()):
+        for name, value in sorted(self.state_arrays().items()):
             found.update(name.encode())
             found.update(np.ascontiguousarray(value).tobytes())
         return found.hexdigest()
@@ -339,7 +239,7 @@ class Simulator:
         meta: dict[str, Any] = {"step": self.step, **self._identity}
         for name, n in self._sinks.rows().items():
             meta[f"rows/{name}"] = n
-        state = self.program.state() | self._sinks.saved()
+        state = self.state_arrays() | self._sinks.saved()
         return ({name: value.copy() for name, value in state.items()} if copy else state), meta
 
     def restore(self, arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> None:
@@ -355,10 +255,10 @@ class Simulator:
                     got=meta.get(name),
                     expected=str(expected),
                 )
-        check_state(self.program, arrays, meta.get("step"))
+        self._check_state(arrays, meta.get("step"))
         rows = {key.removeprefix("rows/"): value for key, value in meta.items() if key.startswith("rows/")}
         self._sinks.restore(arrays, rows)
-        self.program.set_state(arrays)
+        self._set_state(arrays)
         self.step, self._whole = int(meta["step"]), True
 
     def save(self, path: Path | str) -> None:
@@ -372,22 +272,10 @@ class Simulator:
     @cached_property
     def _identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be continued."""
-        return {
-            "network": fingerprint(self.network, self.program.images),
-            "dt_ms": self.dt_ms,
-            "seed": self.seed,
-            "version": __version__,
-        }
+        own = {"dt_ms": self.dt_ms, "seed": self.seed, "version": __version__}
+        return {"network": self._fingerprint(), **own}
 
     # --- the end -------------------------------------------------------------------------------------------
-
-    def _open_sinks(self) -> Sinks:
-        layouts = dict(self._taps.layouts)
-        for name, probe in self._weight_probes.items():
-            layouts[name] = self.synapses(probe.target).layout(probe, self._taps.every[name])
-        if self._record_to is None:
-            return MemorySinks(self._taps.spiking, layouts)
-        return FileSinks(self._record_to, self._taps.spiking, layouts, self.dt_ms)
 
     def flush(self) -> None:
         """Make sure that all recordings so far are on disk."""

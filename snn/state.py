@@ -16,11 +16,20 @@ from snnsim.program import Program
 
 def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -> None:
     """Raises FileError unless the arrays fit the program and hold values that a run can leave."""
+    check_arrays(program.state(), arrays, step)
+    check_between("cells/refractory", arrays["cells/refractory"], 0, 2**31 - 1)
+    _check_conductances(program, arrays["cells/current"])
+    check_between("plastic/arrived", arrays["plastic/arrived"][:, STEP], -1, step)
+    _check_fired(program.units.n_units, arrays["spikes/fired"])
+
+
+def check_arrays(expected: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], step: Any) -> None:
+    """Raises FileError unless there are finite arrays of the expected types and shapes, and a step."""
     if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step <= STEP_LIMIT:
         raise FileError(
             "not a step", where="step", got=step, expected=f"a whole number from 0 to {STEP_LIMIT}"
         )
-    for name, value in program.state().items():
+    for name, value in expected.items():
         found = arrays.get(name)
         if found is None or found.shape != value.shape or found.dtype != value.dtype:
             got = None if found is None else f"{found.dtype}{list(found.shape)}"
@@ -32,13 +41,10 @@ def check_state(program: Program, arrays: Mapping[str, np.ndarray], step: Any) -
             )
         if found.dtype.kind == "f" and not np.isfinite(found).all():
             raise FileError("not a finite number", where=name, expected="finite numbers")
-    _check_between("cells/refractory", arrays["cells/refractory"], 0, 2**31 - 1)
-    _check_conductances(program, arrays["cells/current"])
-    _check_between("plastic/arrived", arrays["plastic/arrived"][:, STEP], -1, step)
-    _check_fired(program.units.n_units, arrays["spikes/fired"])
 
 
-def _check_between(name: str, value: np.ndarray, low: int, high: int) -> None:
+def check_between(name: str, value: np.ndarray, low: int, high: int) -> None:
+    """Raises FileError for values outside low to high."""
     if value.size and (int(value.min()) < low or int(value.max()) > high):
         raise FileError(
             "impossible values",

@@ -95,6 +95,35 @@ def fire_signed(potential, current, count, threshold, levels, most, unit, amount
     return n_events
 
 
+def fire_few(potential, current, count, alpha, place, unit, amount):
+    n_events = 0
+    for i in range(potential.size):
+        potential[i] = potential[i] + current[i]
+        current[i] = 0
+        worth = type(potential[i])(2.0**-place)
+        if place < 1 or potential[i] < worth * alpha[i]:
+            continue
+        potential[i] = potential[i] - worth * alpha[i]
+        count[i] += 1
+        unit[n_events], amount[n_events] = i, worth
+        n_events += 1
+    return n_events
+
+
+def fire_first(potential, current, count, resolution, left, continuous, unit, amount):
+    n_events = 0
+    for i in range(potential.size):
+        potential[i] = potential[i] + current[i]
+        current[i] = 0
+        room = potential[i] / resolution[i]
+        ready = left - 1 < room if continuous else left <= room
+        if left > 0 and count[i] == 0 and ready:
+            count[i] = 1
+            unit[n_events], amount[n_events] = i, min(room, left) if continuous else left
+            n_events += 1
+    return n_events
+
+
 def pass_on(potential, current, unit, amount):
     n_events = 0
     for i in np.flatnonzero(current):

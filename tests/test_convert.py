@@ -160,6 +160,12 @@ def test_command(digits, tmp_path: Path) -> None:
     result = invoke(*given, "--report", tmp_path / "out", "--labels", tmp_path / "y.npy", "--samples", "40")
     assert result.exit_code == 0, result.output
     assert str(tmp_path / "out" / "report.html") in result.stdout
+
+    for method, kind in (("ttfs", "time_to_first_spike"), ("few_spike", "few_spike")):
+        result = invoke(*given[:-1], tmp_path / f"{method}.h5", "--method", method)
+        assert result.exit_code == 0, result.output
+        network, facts = read_network(tmp_path / f"{method}.h5")
+        assert (facts["method"], network.populations["a0"].unit.KIND) == (method, kind)
     content = json.loads((tmp_path / "out" / "report.json").read_text())
     assert content["diagnosis"]["n_samples"] == 40
     assert content["diagnosis"]["accuracy"][-1] > 0.9
@@ -178,7 +184,7 @@ def test_command(digits, tmp_path: Path) -> None:
         ("rate", {"levels": 7}, "levels"),
         ("exact", {"normalisation": "max"}, "normalisation"),
         ("rate", {"certify_on": np.zeros((1, 20))}, "certify_on"),
-        ("ttfs", {"timesteps": 4}, "timesteps"),
+        ("ttfs", {"levels": 3}, "levels"),
         ("auto", {"timesteps": 4}, "timesteps"),
         ("auto", {"correction": "none"}, "correction"),
         ("rate", {"timesteps": 0}, "timesteps"),

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnsim import IF, Network, Population, Projection
-from snnsim.batch import BatchSimulator
+from snnsim import IF, Network, Population, Projection, Simulator
 from snnsim.converters.dense import apply, evaluate
 from snnsim.errors import ConfigError
 from snnsim.kernels import layers as kernel
@@ -137,6 +136,27 @@ def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
                 np.clip(count, 0, levels, out=count)
 
 
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.integers(0, 2**31), st.integers(1, 6), st.booleans(), st.sampled_from(["float64", "float32"]))
+def test_windowed_neurons(seed: int, window: int, continuous: bool, dtype: str) -> None:
+    rng = np.random.default_rng(seed)
+    n = 20
+    scale = rng.uniform(0.5, 2.0, n).astype(dtype)
+    states = [[(rng.normal(size=n).astype(dtype), np.zeros(n, np.int32))] * 2 for rng in (rng, rng)]
+    for name, pair in zip(("fire_few", "fire_first"), states, strict=True):
+        pair[:] = [(v.copy(), c.copy()) for v, c in pair]
+        for step in range(-2, window):
+            drive = rng.normal(size=n).astype(dtype) if step < 0 else np.zeros(n, dtype)
+            left = (window - step) * (step >= 0)
+            rest = (scale, step + 1) if name == "fire_few" else (scale, left, continuous)
+            found = []
+            for module, (potential, count) in zip((kernel, oracle), pair, strict=True):
+                unit, amount, current = np.zeros(n, np.int32), np.zeros(n, dtype), drive.copy()
+                m = getattr(module, name)(potential, current, count, *rest, unit, amount)
+                found.append((m, unit.tobytes(), amount.tobytes(), potential.tobytes(), count.tobytes()))
+            assert found[0] == found[1]
+
+
 def test_the_count_of_a_constant_input() -> None:
     """Integrate-and-fire from half a threshold: clip(floor(T z / theta + 1/2), 0, T), for all T up to 64."""
     rng = np.random.default_rng(2)
@@ -151,9 +171,9 @@ def test_the_count_of_a_constant_input() -> None:
             )
         },
     )
-    with BatchSimulator(network) as sim:
+    with Simulator(network, batch=3) as sim:
         for steps in range(1, 65):
-            found = sim.run({"x": z[None]}, steps, repeat=steps, keep_counts=True, stop_early=False)
+            found = sim.evaluate({"x": z[None]}, steps, repeat=steps, keep_counts=True, stop_early=False)
             expected = np.clip(np.floor(steps * z / theta + 0.5), 0, steps)
             assert np.array_equal(found.counts["h"][0], expected)
 
@@ -209,8 +229,8 @@ def test_signed_counts_do_not_depend_on_the_order_of_arrival(
     x = rng.integers(-3, 9, (3, 64))
     parts = rng.integers(-5, 6, (3, n_steps, 64))  # also negative: what is given may be taken back
     parts[:, -1] += x - parts.sum(axis=1)
-    with BatchSimulator(network) as sim:
-        found = sim.run({"x": parts}, 400, keep_counts=True)
+    with Simulator(network, batch=3) as sim:
+        found = sim.evaluate({"x": parts}, 400, keep_counts=True)
     expected = evaluate(network, {"x": x})
     for name in ("h", "d", "j"):
         assert np.array_equal(found.counts[name], expected[name])
@@ -221,12 +241,12 @@ def test_signed_counts_do_not_depend_on_the_order_of_arrival(
 def test_threads_and_batches_change_nothing() -> None:
     network = residual(3, 4, 2)
     x = np.random.default_rng(3).normal(size=(7, 64))
-    with BatchSimulator(network, threads=1) as one, BatchSimulator(network, threads=3) as three:
-        expected = one.run({"x": x}, 9, repeat=5, keep_counts=True)
-        found = three.run({"x": x}, 9, repeat=5, keep_counts=True)
+    with Simulator(network, batch=7, threads=1) as one, Simulator(network, batch=7, threads=3) as three:
+        expected = one.evaluate({"x": x}, 9, repeat=5, keep_counts=True)
+        found = three.evaluate({"x": x}, 9, repeat=5, keep_counts=True)
         assert expected.readout.tobytes() == found.readout.tobytes()
         for k in range(7):
-            alone = three.run({"x": x[k : k + 1]}, 9, repeat=5)
+            alone = three.evaluate({"x": x[k : k + 1]}, 9, repeat=5)
             assert alone.readout[0].tobytes() == expected.readout[k].tobytes()
 
 
@@ -241,16 +261,16 @@ def test_a_delay_shifts_events() -> None:
             "q": Projection(source="a", target="y", rule=Dense(weight=[[1.0]]), weight_mv=1.0, delay_ms=2.0),
         },
     )
-    with BatchSimulator(network) as sim:
-        found = sim.run({"x": [[1.0]]}, 12)
+    with Simulator(network, batch=1, dt_ms=1.0) as sim:
+        found = sim.evaluate({"x": [[1.0]]}, 12)
         assert found.readout[0, :, 0].tolist() == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
 
 
 def test_inputs_that_do_not_fit_are_refused() -> None:
-    with BatchSimulator(residual(1, 2, 1)) as sim:
+    with Simulator(residual(1, 2, 1), batch=2) as sim:
         with pytest.raises(ConfigError, match=r"inputs\.x: not values for this input; got 'float64\[2, 5\]"):
-            sim.run({"x": np.zeros((2, 5))}, 3)
+            sim.evaluate({"x": np.zeros((2, 5))}, 3)
         with pytest.raises(ConfigError, match="inputs: the inputs are not those of the network"):
-            sim.run({"z": np.zeros((2, 64))}, 3)
+            sim.evaluate({"z": np.zeros((2, 64))}, 3)
         with pytest.raises(ConfigError, match="not a finite number"):
-            sim.run({"x": np.full((1, 64), np.nan)}, 3)
+            sim.evaluate({"x": np.full((1, 64), np.nan)}, 3)

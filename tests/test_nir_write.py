@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from nir_examples import FIXTURES, needs_fixtures
 
-from snnsim.batch import BatchSimulator
 from snnsim.connectivity import AllToAll, Arrays, OneToOne, PairwiseBernoulli
 from snnsim.converters.nir import NEVER_MV, NirWarning, read_nir, write_nir
 from snnsim.converters.nir_wiring import tidy
@@ -129,8 +128,8 @@ def test_layers_become_layers(tmp_path) -> None:
     kinds = {type(n).__name__ for n in nir.read(tmp_path / "a.nir").nodes.values()}
     assert kinds >= {"Conv2d", "AvgPool2d", "Linear", "IF", "I", "Input", "Output"}
     pixels = (np.random.default_rng(3).random(72) < 0.5).astype(float)
-    with BatchSimulator(network, threads=1) as batch:
-        result = batch.run({"image": pixels[None]}, n_steps=12, repeat=12, keep_counts=True, stop_early=False)
+    with Simulator(network, batch=1, dt_ms=1.0, threads=1) as batch:
+        result = batch.evaluate({"image": pixels[None]}, 12, repeat=12, keep_counts=True, stop_early=False)
     ids = np.tile(np.flatnonzero(pixels), 12)
     times = np.repeat(np.arange(12.0), int(pixels.sum()))
     image = SpikeTrains(n=72, times_ms=times, ids=ids)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_layers import windows
 
-from snnsim.batch import BatchSimulator
 from snnsim.converters import graph as g
 from snnsim.converters.convert import Conversion, convert
 from snnsim.converters.counting import fan_out, maxima_comparisons, multiplications, source_layers
 from snnsim.converters.event_counts import count_operations, weights
 from snnsim.layers import Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
+from snnsim.simulator import Simulator
 
 
 def synapses(rule: LayerRule) -> list[tuple[int, int, float]]:
@@ -267,9 +267,9 @@ def test_json_and_text_name_every_column() -> None:
 def test_graded_events_are_counted_apart() -> None:
     graph, x = example()
     found = convert(graph, x, "exact", levels=4)
-    with BatchSimulator(found.network) as sim:
-        result = sim.run({"input": np.full((1, 128), 1.0)}, 4)
+    with Simulator(found.network, batch=1) as sim:
+        result = sim.evaluate({"input": np.full((1, 128), 1.0)}, 4)
         assert result.graded["input_to_r0"].tolist() == [0]
-        graded = sim.run({"input": np.full((1, 128), 2.0)}, 4)
+        graded = sim.evaluate({"input": np.full((1, 128), 2.0)}, 4)
         assert graded.graded["input_to_r0"].tolist() == graded.additions["input_to_r0"].tolist()
         assert graded.additions["input_to_r0"].tolist() == result.additions["input_to_r0"].tolist()

@@ -21,9 +21,8 @@ from small_graphs import mlp
 from snnsim.converters.convert import convert
 from snnsim.identity import fingerprint
 graph, x = mlp(sizes=(777, 555, 350, 10), n=300)
-for method in ("exact", "rate"):
+for method in ("exact", "rate", "ttfs"):
     print(fingerprint(convert(graph, x, method).network, {}))
-print(convert(graph, x, "ttfs").windows)
 """
 
 

@@ -8,16 +8,23 @@ import numpy as np
 import pytest
 from small_graphs import mlp, residual
 
+from snnsim import Probe, Simulator
 from snnsim.converters import graph as g
-from snnsim.converters.convert import convert
-from snnsim.converters.ttfs import TimeCoded, time_coded
+from snnsim.converters.build import INPUT
+from snnsim.converters.convert import Conversion, convert
 from snnsim.errors import ConversionError
+from snnsim.layer_neurons import TimeToFirstSpike
 
 
-def simulated(coded: TimeCoded, weight: np.ndarray, bias: np.ndarray, x: np.ndarray) -> np.ndarray:
+def unit_of(found: Conversion, name: str) -> TimeToFirstSpike:
+    unit = found.network.populations[name].unit
+    assert isinstance(unit, TimeToFirstSpike)
+    return unit
+
+
+def simulated(begin: float, end: float, t_end: float, weight: np.ndarray, bias: np.ndarray, x: np.ndarray):
     """Times of the first layer, an event at a time in the order of time: slopes, then the slope 1."""
-    begin, end = coded.windows["a0"]
-    t_x = np.where(x > 0, coded.windows["x"][1] - x, np.inf)
+    t_x = np.where(x > 0, t_end - x, np.inf)
     times = np.full(len(bias), np.inf)
     for i in range(len(bias)):
         v = slope = now = 0.0
@@ -32,66 +39,97 @@ def simulated(coded: TimeCoded, weight: np.ndarray, bias: np.ndarray, x: np.ndar
 
 def test_first_layer_against_event_by_event() -> None:
     graph, x = mlp(n=5)
-    coded = time_coded(graph, x)
-    result = coded.run(x, keep_times=True)
-    first = graph["f0"]
+    found = convert(graph, x, "ttfs")
+    amounts = found.run(x, keep_counts=True).totals["a0"]
+    length, begin = unit_of(found, "a0").resolution_mv, found.input_scale
+    end, first = begin + length, graph["f0"]
     for k in range(5):
-        expected = simulated(coded, first.weight, first.bias, x[k])
-        assert np.array_equal(np.isinf(expected), np.isinf(result.times["a0"][k]))
-        assert np.allclose(expected, result.times["a0"][k], rtol=0, atol=1e-12)
+        expected = simulated(begin, end, begin, first.weight, first.bias, x[k])
+        times = np.where(amounts[k] > 0, end - length * amounts[k], np.inf)
+        assert np.array_equal(np.isinf(expected), np.isinf(times))
+        assert np.allclose(expected, times, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [mlp, residual])
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_source(make, seed: int) -> None:
     graph, x = make(seed)
-    coded = convert(graph, x, "ttfs")
+    found = convert(graph, x, "ttfs")
     source = graph.evaluate(x)
     largest = max(np.abs(v).max() for v in source.values())
-    assert np.abs(coded.predict(x) - source[graph.output.name]).max() <= 1e-12 * largest
-    result = coded.run(x, keep_times=True)
+    assert np.abs(found.predict(x) - source[graph.output.name]).max() <= 1e-12 * largest
+    result = found.run(x, keep_counts=True)
     for node in graph.nodes:
         if isinstance(node, g.ReLU):
-            t_min, t_max = coded.windows[node.name]
-            times = result.times[node.name]
-            value = np.where(np.isfinite(times), t_max - times, 0.0)
-            assert np.abs(value - source[node.name]).max() <= 1e-12 * largest
-            assert times.min() >= t_min
-            fired = (source[node.name] > 1e-12 * largest).reshape(len(x), -1).sum(axis=1)
-            assert np.array_equal(result.spikes[node.name], fired)
+            value = unit_of(found, node.name).resolution_mv * result.totals[node.name]
+            wanted = source[node.name].reshape(len(x), -1)
+            assert np.abs(value - wanted).max() <= 1e-12 * largest
+            fired = (wanted > 1e-12 * largest).sum(axis=1)
+            assert np.array_equal(result.events[node.name], fired)
+            assert result.counts[node.name].max() == 1
+
+
+@pytest.mark.parametrize("steps", [1, 4, 64])
+def test_on_a_grid_values_are_rounded(steps: int) -> None:
+    graph, x = mlp(1)
+    found = convert(graph, x, "ttfs", timesteps=steps)
+    given = found.input_scale * np.clip(np.rint(x / found.input_scale), -steps, steps)
+    z, unit = graph.evaluate(given)["f0"], unit_of(found, "a0")
+    expected = np.clip(np.floor(z / unit.resolution_mv + 0.5), 0, steps)
+    result = found.run(x, keep_counts=True)
+    assert np.array_equal(result.totals["a0"], expected)
+    assert np.array_equal(result.counts["a0"], expected > 0)
+    assert result.n_steps.max() == 3 * steps  # of the input and of two layers
+
+
+def test_the_grid_comes_close_to_the_source() -> None:
+    graph, x = residual()
+    source = graph.evaluate(x)[graph.output.name]
+    errors = [np.abs(convert(graph, x, "ttfs", timesteps=n).predict(x) - source).max() for n in (8, 64, 512)]
+    assert errors[0] > 4 * errors[1] > 16 * errors[2] > 0
+
+
+def test_the_time_of_a_spike_on_the_grid() -> None:
+    """It comes when what is left of the window has come down to the value."""
+    graph, x = mlp(n=4)
+    found = convert(graph, x, "ttfs", timesteps=16)
+    network = found.network.replace(probes={"a0": Probe(target="a0")})
+    with Simulator(network, batch=4) as sim:
+        sim.present({INPUT: np.rint(x / found.input_scale)})
+        sim.run_steps(48)
+        totals = sim.result().totals["a0"]
+        for k in range(4):
+            steps, ids = sim.spikes("a0", k)
+            assert steps.tolist() == (32 - totals[k, ids]).tolist()
+            assert len(ids) == (totals[k] > 0).sum() > 0
 
 
 def test_windows_follow_each_other_and_a_cap_ends_one() -> None:
     graph, x = residual()
-    coded = time_coded(graph, x)
-    names = ["x", "a0", "a1", "a2", "a3"]
-    for before, after in zip(names[:-1], names[1:], strict=True):
-        assert coded.windows[after][0] == coded.windows[before][1]
-    begin, end = coded.windows["a1"]
-    assert end - begin <= 1.5 + 1e-12
-    assert coded.latency == coded.windows["a3"][1]
+    found = convert(graph, x, "ttfs", timesteps=5)
+    assert [unit_of(found, f"a{k}").begin for k in range(4)] == [5, 10, 15, 20]
+    assert 5 * unit_of(found, "a1").resolution_mv <= 1.5 + 1e-12
 
 
-def test_values_beyond_the_window_are_cut_and_counted() -> None:
+def test_values_beyond_the_window_come_at_once() -> None:
     graph, x = mlp()
-    coded = time_coded(graph, 0.01 * x)
-    result = coded.run(x)
-    assert result.cut["x"].sum() > 0
-    assert time_coded(graph, x).run(x).cut["a0"].sum() == 0
+    result = convert(graph, 0.01 * x, "ttfs").run(x, keep_counts=True)
+    assert (result.totals[INPUT] == 1).sum() > 0
+    assert max(result.totals[name].max() for name in (INPUT, "a0")) == 1
+    assert convert(graph, x, "ttfs").run(x, keep_counts=True).totals["a0"].max() < 1
 
 
 def test_additions_by_brute_force() -> None:
     graph, x = residual(3)
-    result = time_coded(graph, x).run(x)
+    result = convert(graph, x, "ttfs").run(x)
     source = graph.evaluate(x)
-    for name in ("c0", "c1", "c3"):
+    mean = (source["mean"] > 0).astype(int)
+    for name, link, events in (
+        ("c0", "input_to_a0", x > 0), ("c1", "a0_to_a1", source["a0"] > 0),
+        ("c2", "a1_to_a2", source["a1"] > 0), ("c3", "top_to_a3", source["top"] > 0),
+        ("c3", "mean_to_a3", mean),
+    ):  # fmt: skip
         conv = graph[name]
-        given = {"c0": "x", "c1": "a0", "c3": None}[name]
-        if given is None:  # spikes of the pool, and those of the windows of the average
-            mean = (source["a1"] > 0).reshape(24, 4, 4, 2, 4, 2).sum(axis=(3, 5))
-            events = np.concatenate([source["top"] > 0, mean], axis=1).astype(int)
-        else:
-            events = (source[given] > 0).astype(int)
         n, channels, height, width = events.shape
         added = np.zeros(n, int)
         for y in range(height):
@@ -100,23 +138,29 @@ def test_additions_by_brute_force() -> None:
                     0 <= y + 1 - i < height and 0 <= z + 1 - j < width for i in range(3) for j in range(3)
                 )
                 added += events[:, :, y, z].sum(axis=1) * reached * (len(conv.bias) // conv.groups)
-        assert np.array_equal(result.additions[name], added), name
-    assert np.array_equal(result.additions["sum"], result.spikes["a0"])  # the shortcut
+        assert np.array_equal(result.additions[link], added), link
+    assert np.array_equal(result.additions["a0_to_a2"], result.events["a0"])  # the shortcut
+
+
+def test_a_spike_costs_additions_only() -> None:
+    graph, x = mlp()
+    o = convert(graph, x, "ttfs").operations(x)
+    assert o.synaptic_macs == o.input_macs_once == 0 < o.synaptic_acs
+    assert 0 < o.spikes_per_neuron < 1
+    assert o.spikes == o.events
 
 
 def test_negative_inputs_come_from_off_units() -> None:
     graph, x = mlp()
     x = x - 0.5
-    coded = time_coded(graph, x)
-    assert np.abs(coded.predict(x) - graph.evaluate(x)["f2"]).max() < 1e-12
-    assert np.array_equal(coded.run(x).spikes["x"], np.full(len(x), 20))
+    found = convert(graph, x, "ttfs")
+    assert np.abs(found.predict(x) - graph.evaluate(x)["f2"]).max() < 1e-12
+    assert np.array_equal(found.run(x).events[INPUT], np.full(len(x), 20))
 
 
 def test_refusals() -> None:
     graph, x = residual()
-    nodes = [dataclasses.replace(n, inputs=("sum",)) if n.name == "top" else n for n in graph.nodes]
-    with pytest.raises(ConversionError, match=r"top: the largest of sums.*put an activation"):
-        time_coded(g.Graph(tuple(nodes)), x)
-    nodes = [dataclasses.replace(n, inputs=("c1",)) if n.name == "c2" else n for n in graph.nodes]
-    with pytest.raises(ConversionError, match="c2: two linear operations follow each other"):
-        time_coded(g.Graph(tuple(nodes)), x)
+    for name, source in (("top", "sum"), ("c2", "c1")):
+        nodes = [dataclasses.replace(n, inputs=(source,)) if n.name == name else n for n in graph.nodes]
+        with pytest.raises(ConversionError, match=f"{name}: two linear operations follow each other"):
+            convert(g.Graph(tuple(nodes)), x, "ttfs")
