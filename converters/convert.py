@@ -16,7 +16,7 @@ from snnsim.converters.calibrate import activations, check_calibration
 from snnsim.converters.certificate import Certificate, certify, settling_steps, spread
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
-from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.exact import Quantisation, amounts, quantised
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
 from snnsim.converters.rate import RateCoding
@@ -106,6 +106,7 @@ def convert(
     normalisation: str = "mse",
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    quantisation: Quantisation | None = None,
 ) -> Conversion: ...
 
 
@@ -120,6 +121,7 @@ def convert(
     normalisation: str = "mse",
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    quantisation: Quantisation | None = None,
 ) -> Conversion | TimeCoded: ...
 
 
@@ -133,6 +135,7 @@ def convert(
     normalisation: str = "mse",
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    quantisation: Quantisation | None = None,
 ) -> Conversion | TimeCoded:
     """Convert a trained network.
 
@@ -147,9 +150,11 @@ def convert(
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
     correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
                    start, of each neuron, for rate and burst; see converters/exact.py and correction.py
+    quantisation   exact: of a model that was trained with it; its thresholds and biases stay as they are
     Raises ConfigError for arguments that cannot be, ConversionError for models.
     """
-    correction = correction or ("bias" if method == "exact" else "none")
+    centre = method == "exact" and (quantisation is None or quantisation.thresholds is None)
+    correction = correction or ("bias" if centre else "none")
     for name, value, known in (
         ("method", method, METHODS),
         ("normalisation", normalisation, tuple(NORMALISATIONS)),
@@ -171,7 +176,7 @@ def convert(
     if method == "ttfs":
         return time_coded(graph, data)
     if method == "exact":
-        network, scale = quantised(graph, data, levels, centre=correction == "bias")
+        network, scale = quantised(graph, data, levels, quantisation, centre=correction == "bias")
         checked = amounts(data if certify_on is None else check_calibration(graph, certify_on), scale)
         return Conversion(
             graph, network, method, timesteps, scale, certify(graph, network, checked, timesteps)
