@@ -14,7 +14,7 @@ Operations of a sample that stops after k steps:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,13 @@ class Stages:
     """What a sample costs and says when it stops after each step.
 
     cost    float64[n_samples, n_steps]  operations until then
+    further float64[n_samples, n_steps]  additions on top where an event of s spikes is s additions
     winner  int64[n_samples, n_steps]    largest output
     lead    float64[n_samples, n_steps]  by how much it leads
     """
 
     cost: np.ndarray
+    further: np.ndarray
     winner: np.ndarray
     lead: np.ndarray
 
@@ -47,29 +49,36 @@ class Stages:
         sure[:, -1] = True
         return sure.argmax(axis=1)
 
+    def at(self, margin: float, values: np.ndarray) -> np.ndarray:
+        """Of values [n_samples, n_steps] those of the step in which each sample stops."""
+        return np.asarray(values[np.arange(len(values)), self.stopping(margin)])
+
     def judged(self, margin: float, labels: np.ndarray) -> tuple[float, float]:
         """(accuracy, mean operations) with a margin."""
-        rows, step = np.arange(len(labels)), self.stopping(margin)
-        return float((self.winner[rows, step] == labels).mean()), float(self.cost[rows, step].mean())
+        right = self.at(margin, self.winner) == labels
+        return float(right.mean()), float(self.at(margin, self.cost).mean())
 
 
 def stages(made: Conversion, images: np.ndarray) -> Stages:
     """Simulate images float[n, 784] of zeros and ones, grid after grid."""
     parts = [_stages(made, images[low : low + _SHARE]) for low in range(0, len(images), _SHARE)]
-    return Stages(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in ("cost", "winner", "lead"))
-    )
+    return Stages(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Stages)))
 
 
 def _stages(made: Conversion, images: np.ndarray) -> Stages:
     n, n_steps = len(images), len(GRIDS)
     given = np.stack([images * grid(k) for k in range(n_steps)], axis=1) / made.input_scale
-    cost, winner, lead = np.empty((n, n_steps)), np.empty((n, n_steps), np.int64), np.empty((n, n_steps))
+    cost, further, lead = (np.zeros((n, n_steps)) for _ in range(3))
+    winner = np.zeros((n, n_steps), np.int64)
+    fan_out = {p.source: p.rule.sizes()[1] for p in made.network.projections.values()}
     n_neurons, biases = sum(SIZES[1:3]), sum(SIZES[1:])
     with BatchSimulator(made.network) as sim:
         for k in range(n_steps):
             found = sim.run({INPUT: given[:, : k + 1]}, k + 1, stop_early=False)
-            resets = sum(events for name, events in found.events.items() if name != INPUT)
+            fired = {name: events for name, events in found.events.items() if name != INPUT}
+            resets = sum(fired.values())
+            for name, events in fired.items():
+                further[:, k] += fan_out.get(name, 0) * (found.spikes[name] - events)
             updates = (k + 1) * (sum(SIZES[1:]) + 2 * n_neurons) + biases + resets
             pixels = sum(int(grid(j).sum()) for j in range(k + 1))
             asked = DECISION * min(k + 1, n_steps - 1)
@@ -78,7 +87,7 @@ def _stages(made: Conversion, images: np.ndarray) -> Stages:
             winner[:, k] = scores.argmax(axis=1)
             two = np.sort(scores, axis=1)[:, -2:]
             lead[:, k] = two[:, 1] - two[:, 0]
-    return Stages(cost, winner, lead)
+    return Stages(cost, further, winner, lead)
 
 
 def chosen_margin(found: Stages, labels: np.ndarray, least: float) -> float:
@@ -107,6 +116,7 @@ def early(
     return {
         "accuracy": accuracy,
         "total": total,
+        "total_of_unit_spikes": total + float(found.at(margin, found.further).mean()),
         "validation": held.judged(margin, validation_labels)[0],
         "margin": margin,
         "stopped": np.bincount(found.stopping(margin), minlength=n_steps).tolist(),

@@ -42,8 +42,8 @@ from snnsim.datasets import load_dataset  # noqa: E402
 from snnsim.manifest import software_facts  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "mnist_operations.json"
-MARGIN = 0.982  # validation accuracy of the result: 98 % and twice the standard deviation of 5,000 draws
-EARLY = (MARGIN, 0.984, 0.985)
+MARGIN = 0.984  # validation accuracy of the result: 98 % and twice the standard deviation of 5,000 draws
+EARLY = (0.982, 0.984, 0.985)
 N_CALIBRATION, _SHARE = 1000, 1000
 
 

@@ -42,7 +42,9 @@ def _levels(run: dict[str, Any], found: dict[str, Any]) -> int:
 
 def figure(found: dict[str, Any], path: Path) -> None:
     """Classification error against operations of an inference: the source's axis, and a part of it."""
-    drawn = blank(11.0, 5.2, "784-1200-1200-10 on MNIST, 10,000 test images: error against all operations")
+    title = "784-1200-1200-10 on MNIST, 10,000 test images: error against all operations"
+    marks = "open marks: the ordinary network; filled ones: networks that were trained to be sparse"
+    drawn = blank(11.0, 5.4, f"{title}\n{marks}")
     wide, near = drawn.subplots(1, 2)
     dense = found["dense_macs"]
     for ax, most, worst in ((wide, 3.0e6, 20), (near, 0.4e6, 5)):
@@ -88,9 +90,9 @@ def _sources(ax: Axes, found: dict[str, Any], most: float) -> None:
         if number == 0:
             ax.axvline(found["dense_macs"], color=INK, lw=1, ls="--", label="ANN, every product: 2,392,800")
         ax.plot(ann["zero_skipping"], error, marker="x", **style,
-                label="ANN that skips zeros (ordinary, sparse)" if number == 0 else None)  # fmt: skip
+                label="ANN that skips zeros" if number == 0 else None)  # fmt: skip
         if ann["zero_skipping"] < most:
-            ax.annotate(network, (ann["zero_skipping"], error), (5, -9), textcoords="offset points",
+            ax.annotate(f"ANN, {network}", (ann["zero_skipping"], error), (7, 5), textcoords="offset points",
                         fontsize=7, color=INK)  # fmt: skip
 
 
@@ -132,6 +134,7 @@ def tables(found: dict[str, Any]) -> str:
         f"{found['machine']}; {found['date'][:10]}. Full records: "
         "[results/mnist_operations.json](../benchmarks/results/mnist_operations.json).",
         "",
+        *summary(found),
         "### Without spikes",
         "",
         "| network | test | products without a zero | all operations, zeros skipped | of 2,392,800 |",
@@ -184,6 +187,34 @@ def tables(found: dict[str, Any]) -> str:
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def summary(found: dict[str, Any]) -> list[str]:
+    """What was found, in sentences: the result, the same without stopping early, and the certificates."""
+    runs, dense, sources = found["runs"], found["dense_macs"], ann_lines(found)
+    whole = [
+        name for name, run in runs.items()
+        if run["method"] != "early" and run.get("validation", 0.0) >= found["validation_margin"]
+    ]  # fmt: skip
+    said = {"Result": found["result"]}
+    if whole:
+        said["Where all pixels are looked at"] = min(whole, key=lambda name: runs[name]["total"])
+    lines = []
+    for title, name in said.items():
+        if name is None:
+            continue
+        run = runs[name]
+        shares = [f"{run['total'] / dense:.1%} of all products of the ANN"] + [
+            f"{run['total'] / ann['zero_skipping']:.0%} of what the {network} ANN needs that skips zeros"
+            for network, ann in sources.items()
+        ]
+        said_of_it = f"{run['accuracy']:.2%} of the test images with {run['total']:,.0f} operations"
+        lines += [f"**{title}**: *{name}*, {said_of_it}: {', '.join(shares)}.", ""]
+    checks = [run["certificate"] for run in runs.values() if "certificate" in run]
+    if checks:
+        n, wrong = (sum(check[key] for check in checks) for key in ("n_checked", "n_mismatches"))
+        lines += [f"Spike counts compared with the quantised models: {n:,}; different: {wrong:,}.", ""]
+    return lines
 
 
 def _parts(run: dict[str, Any]) -> tuple[str, str, str]:

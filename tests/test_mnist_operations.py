@@ -119,10 +119,11 @@ def test_zeros_are_skipped(trained, data: mlp.Data) -> None:
 def test_stages_are_those_of_the_pixels_so_far(trained, data: mlp.Data) -> None:
     """Outputs and operations after each grid, against the network without time."""
     x = mlp.encode(data.test[:20], "binary")
-    made = convert(trained, x, "exact", levels=1, quantisation=BINARY)
+    finer = Quantisation((0.3, 0.3), input_bits=1)
+    made = convert(trained, x, "exact", levels=3, quantisation=finer)
     found = stages(made, x)
     before = {name: np.zeros((20, p.n)) for name, p in made.network.populations.items()}
-    cost = np.zeros(20)
+    cost, further = np.zeros(20), np.zeros(20)
     hidden = list(made.network.populations)[:2]
     for k in range(4):
         so_far = x * np.any([mlp.grid(j) for j in range(k + 1)], axis=0)
@@ -130,15 +131,20 @@ def test_stages_are_those_of_the_pixels_so_far(trained, data: mlp.Data) -> None:
         assert np.array_equal(found.winner[:, k], values["readout"].argmax(axis=1))
         cost += 1200 * (x * mlp.grid(k)).sum(axis=1) + mlp.grid(k).sum() + 2410 + 4800
         for name, fan_out in zip(hidden, (1200, 10), strict=True):
-            cost += (fan_out + 1) * (values[name] != before[name]).sum(axis=1)
+            change = np.abs(values[name] - before[name])
+            cost += (fan_out + 1) * (change > 0).sum(axis=1)
+            further += fan_out * (change - (change > 0)).sum(axis=1)
         before = values
         assert np.array_equal(found.cost[:, k], cost + 2410 + DECISION * min(k + 1, 3))
+        assert np.array_equal(found.further[:, k], further)
+    assert further.any()
 
 
 def test_margins() -> None:
     """Two samples: the first is sure and right at once, the second sure and wrong, right in the end."""
     found = Stages(
         cost=np.array([[1.0, 4.0], [1.0, 4.0]]),
+        further=np.zeros((2, 2)),
         winner=np.array([[7, 7], [2, 3]]),
         lead=np.array([[0.9, 0.9], [0.3, 0.1]]),
     )
