@@ -3,6 +3,7 @@
 The file is that of snn/networkfile.py; its facts are
 
     method, timesteps, levels, correction, input_scale, input_shape
+    quantisation  input_bits, and thresholds where they were given with the model: a list for each activation
     certificate   what was compared, see certificate.py; null where nothing was
     calibration   SHA-256 of the calibration data
     inputs        those of the certificate, integers [n_samples, n] in units of input_scale
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnsim.converters.certificate import Certificate, LayerCheck, Mismatch
+from snnsim.converters.exact import Quantisation
 from snnsim.errors import FileError
 from snnsim.network import Network
 from snnsim.networkfile import read_network, write_network
@@ -41,18 +43,23 @@ class ConversionFile:
     input_shape: tuple[int, ...]
     levels: int
     correction: str
+    quantisation: Quantisation
     calibration: str
     inputs: np.ndarray | None
 
 
 def facts_of(conversion: Conversion) -> dict[str, Any]:
     """What a file says about a conversion, without the inputs."""
-    units = [p.unit for p in conversion.network.populations.values()]
+    given, units = conversion.quantisation, [p.unit for p in conversion.network.populations.values()]
     return {
         "method": conversion.method,
         "timesteps": conversion.timesteps,
         "levels": max((getattr(unit, "levels", 0) for unit in units), default=0),
         "correction": conversion.correction,
+        "quantisation": {
+            "input_bits": given.input_bits,
+            "thresholds": given.thresholds and [np.atleast_1d(one).tolist() for one in given.thresholds],
+        },
         "input_scale": conversion.input_scale,
         "input_shape": list(conversion.graph.input.shape),
         "certificate": conversion.certificate.as_dict() if conversion.certificate else None,
@@ -99,8 +106,9 @@ def read_conversion(path: Path | str) -> ConversionFile:
     stimuli = {name: getattr(one, "n", 0) for name, one in network.stimuli.items()}
     if stimuli != {"input": prod(shape)} or "readout" not in network.populations:
         raise FileError("not the network of a conversion", where=str(path), got=stimuli)
+    given = reader.quantisation(reader.of(facts, "quantisation", dict))
     return ConversionFile(
-        network, certificate, scale, tuple(shape), levels, reader.of(facts, "correction", str),
+        network, certificate, scale, tuple(shape), levels, reader.of(facts, "correction", str), given,
         reader.of(facts, "calibration", str), inputs,
     )  # fmt: skip
 
@@ -131,6 +139,17 @@ class _Reader:
         if kind is int and not 0 <= value < 2**53:
             raise self.fault(place, value)
         return value
+
+    def quantisation(self, values: Mapping[str, Any]) -> Quantisation:
+        bits, given = self.of(values, "input_bits", int, "quantisation"), values.get("thresholds")
+        if given is None:
+            return Quantisation(None, bits)
+        numbers = isinstance(given, list) and all(
+            isinstance(one, list) and one and all(isinstance(x, float) for x in one) for one in given
+        )
+        if not numbers:
+            raise self.fault("quantisation.thresholds", given)
+        return Quantisation(tuple(np.array(one) if len(one) > 1 else one[0] for one in given), bits)
 
     def record(self, cls: type, values: Any, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
         """The fields of a dataclass of numbers and texts."""

@@ -18,7 +18,7 @@ from snnsim.converters.calibrate import Activations, activations, check_calibrat
 from snnsim.converters.certificate import Certificate, Progress, certify, data_hash, settling_steps, spread
 from snnsim.converters.correction import CORRECTIONS, corrected
 from snnsim.converters.event_counts import count_operations
-from snnsim.converters.exact import amounts, quantised
+from snnsim.converters.exact import Quantisation, amounts, quantised
 from snnsim.converters.few_spike import STEPS, few_spike_coded
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.operations import Operations
@@ -43,7 +43,7 @@ _MOST = 5  # spikes of a burst in a step
 _LEVELS, _NORMALISATION = 15, "mse"  # defaults
 _RATED = ("timesteps", "normalisation", "correction")
 _TAKEN: dict[str, tuple[str, ...]] = {  # options that a method has a use for
-    "exact": ("timesteps", "levels", "correction", "certify_on"),
+    "exact": ("timesteps", "levels", "correction", "certify_on", "quantisation"),
     "rate": _RATED,
     "burst": _RATED,
     "ttfs": ("timesteps",),
@@ -64,6 +64,7 @@ class Conversion:
     certificate  exact only: counts compared with the quantised model
     choice       auto only: what was tried, and what for
     correction   what calibration data have moved
+    quantisation what was given with an exact one
     checked      inputs of the certificate, integers [n_samples, n] in units of input_scale
     calibration  SHA-256 of the calibration data, in such units
     """
@@ -76,6 +77,7 @@ class Conversion:
     certificate: Certificate | None = None
     choice: Choice | None = None
     correction: str = "none"
+    quantisation: Quantisation = field(default_factory=Quantisation)
     checked: np.ndarray | None = None
     calibration: str = ""
     _simulators: list[BatchSimulator] = field(default_factory=list, repr=False)
@@ -148,6 +150,7 @@ def convert(
     normalisation: str = _NORMALISATION,
     correction: str | None = None,
     certify_on: np.ndarray | None = None,
+    quantisation: Quantisation | None = None,
     progress: Progress | None = None,
 ) -> Conversion:
     """Convert a trained network.
@@ -165,6 +168,7 @@ def convert(
     normalisation  rate, burst: what thresholds are, a name of converters/thresholds.py
     correction     none; bias: of each channel, by calibration data (the default of exact); potential: at the
                    start, of each neuron, for rate and burst; see converters/exact.py and correction.py
+    quantisation   exact: of a model that was trained with it; its thresholds and biases stay as they are
     progress       called with (what is done, how much of it, how much there is)
     Raises ConfigError for arguments that cannot be or that the method does not take, ConversionError for
     models.
@@ -175,8 +179,10 @@ def convert(
         "normalisation": normalisation != _NORMALISATION,
         "correction": correction is not None,
         "certify_on": certify_on is not None,
+        "quantisation": quantisation is not None,
     }
-    correction = correction or ("bias" if method == "exact" else "none")
+    centre = method == "exact" and (quantisation is None or quantisation.thresholds is None)
+    correction = correction or ("bias" if centre else "none")
     for name, value, known in (
         ("method", method, METHODS),
         ("normalisation", normalisation, tuple(NORMALISATIONS)),
@@ -206,8 +212,11 @@ def convert(
     if method == "few_spike":
         return Conversion(graph, few_spike_coded(graph, data, timesteps), method, timesteps, 1.0)
     if method == "exact":
-        network, scale = quantised(graph, data, levels, centre=correction == "bias")
-        made = Conversion(graph, network, method, timesteps, scale, correction=correction)
+        network, scale = quantised(graph, data, levels, quantisation, centre=correction == "bias")
+        made = Conversion(
+            graph, network, method, timesteps, scale, correction=correction,
+            quantisation=quantisation or Quantisation(),
+        )  # fmt: skip
         return certified(made, data, certify_on, progress)
     return rated(graph, data, activations(graph, data), method, timesteps, normalisation, correction)
 

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.checks import check
 from snnsim.converters import graph as g
 from snnsim.converters.build import INPUT, build
 from snnsim.converters.calibrate import Activations, activations, by_channels, least_squares
 from snnsim.converters.dense import arriving, emitted
 from snnsim.converters.fold import fold_batchnorm
 from snnsim.converters.products import parts
-from snnsim.errors import ConversionError
+from snnsim.errors import ConfigError, ConversionError
+from snnsim.fields import Rule
 from snnsim.layer_neurons import Maximum, Readout, Relay, SignedIF
 from snnsim.layers import Conv, Dense, SumPool
 from snnsim.network import Network
@@ -31,7 +33,46 @@ from snnsim.projection import Projection
 
 _BITS = 48  # of the largest sum; 53 hold it, and what is left holds quotients by the threshold
 _SAMPLES = 8192  # values of a channel that are looked at for its mean
+_BITS_OF_INPUT = Rule("integer", low=1, high=24)
 _SHIFTS = 21  # of a bias, from minus to plus half a threshold
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """What a model says about its quantised numbers.
+
+    thresholds  of its activations in the order of the graph, float or float64[channels]; without: those that
+                are nearest to the activations
+    input_bits  of the range of its inputs, with the sign; 1: inputs are 0 or the largest one, and events
+    """
+
+    thresholds: tuple[float | np.ndarray, ...] | None = None
+    input_bits: int = 16
+
+    def of(self, graph: g.Graph) -> dict[str, np.ndarray] | None:
+        """float64[channels] by activation; ConfigError for thresholds that are not those of the graph."""
+        if self.thresholds is None:
+            return None
+        nodes = [node for node in graph.nodes if isinstance(node, g.ReLU)]
+        if len(self.thresholds) != len(nodes):
+            raise ConfigError(
+                "not one threshold for each activation",
+                where="quantisation.thresholds",
+                got=len(self.thresholds),
+                expected=f"{len(nodes)}: {', '.join(node.path for node in nodes)}",
+            )
+        found = {}
+        for node, given in zip(nodes, self.thresholds, strict=True):
+            value = np.asarray(given, dtype=np.float64)
+            if value.shape not in ((), (node.shape[0],)) or not (np.isfinite(value) & (value > 0)).all():
+                raise ConfigError(
+                    "not a threshold",
+                    where=f"quantisation.thresholds, {node.path}",
+                    got=given if value.ndim == 0 else f"{value.dtype}{list(value.shape)}",
+                    expected=f"a number above 0, or one for each of the {node.shape[0]} channels",
+                )
+            found[node.name] = np.broadcast_to(value, node.shape[:1])
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,7 +163,7 @@ def quantised(
     graph: g.Graph,
     calibration: np.ndarray,
     levels: int,
-    input_bits: int = 16,
+    quantisation: Quantisation | None = None,
     *,
     centre: bool = True,
     source: Activations | None = None,
@@ -130,25 +171,26 @@ def quantised(
     """The layered network of an exact conversion, and the value of one unit of its input.
 
     calibration  float64[n_samples, *shape]
+    quantisation thresholds and inputs of a model that was trained with them
     source       what `activations` gives for it, where that is known
     centre       move biases to where values are nearest to the source's, see `centred`
-    Thresholds are those nearest to the activations.
     """
-    scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2 ** (input_bits - 1)
+    given = quantisation or Quantisation()
+    bits = check(given.input_bits, _BITS_OF_INPUT, "quantisation.input_bits")
+    scale = 2.0 ** np.ceil(np.log2(max(float(np.abs(calibration).max()), 1e-30))) / 2 ** (bits - 1)
+    theta = given.of(graph)
     source = activations(graph, calibration) if source is None else source
-    coding = ExactCoding(
-        {
+    if theta is None:
+        theta = {
             node.name: least_squares(source.values[node.name], source.tops[node.name], levels)
             for node in graph.nodes
             if isinstance(node, g.ReLU)
-        },
-        levels,
-        scale,
-    )
+        }
+    coding = ExactCoding(theta, levels, scale)
     network = build(graph, coding)
     if centre:
         network = centred(network, source, amounts(calibration, scale))
-    return on_grid(network, 2.0**input_bits), scale
+    return on_grid(network, 2.0**bits), scale
 
 
 def centred(network: Network, source: Activations, inputs: np.ndarray) -> Network:

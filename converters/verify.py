@@ -213,7 +213,7 @@ def _model(file: ConversionFile, graph: g.Graph | None, x: np.ndarray | None) ->
     if data_hash(amounts(x, file.input_scale)) != file.calibration:
         needs = "the calibration data as they were"
         return [*found, Check("rebuilt", abouts["rebuilt"], None, needs=needs)]
-    wanted, scale = quantised(graph, x, file.levels, centre=file.correction == "bias")
+    wanted, scale = quantised(graph, x, file.levels, file.quantisation, centre=file.correction == "bias")
     problems = _said(differences(file.network, wanted))
     if scale != file.input_scale:
         problems.insert(0, f"input_scale: {file.input_scale:g}, the model and the data give {scale:g}")

@@ -17,7 +17,7 @@ from snnsim.converters import certificate
 from snnsim.converters import graph as g
 from snnsim.converters.certificate import spread
 from snnsim.converters.convert import convert
-from snnsim.converters.exact import amounts
+from snnsim.converters.exact import Quantisation, amounts
 from snnsim.errors import ConfigError, ConversionError, FileError
 from snnsim.networkfile import read_network, write_network
 
@@ -70,6 +70,33 @@ def test_a_certificate_can_fail(digits, monkeypatch: pytest.MonkeyPatch) -> None
     assert not again.holds
     assert [layer.n_mismatches for layer in again.layers] == [0, 1]
     assert again.readout_deviation == 0.25
+
+
+def test_a_quantised_model_keeps_its_thresholds(digits) -> None:
+    """Thresholds and biases are the model's, and inputs of one bit are events."""
+    graph, x, _ = digits
+    black = (x[:100] > 0.5).astype(float)
+    given = Quantisation((0.5, np.linspace(0.25, 1, 32)), input_bits=1)
+    found = convert(graph, black, "exact", levels=3, quantisation=given)
+    assert found.certificate.holds
+    assert found.input_scale == 1.0
+    h0 = 0.5 * np.clip(np.floor((black @ graph["f0"].weight.T + graph["f0"].bias) / 0.5 + 0.5), 0, 3)
+    z1 = h0 @ graph["f1"].weight.T + graph["f1"].bias
+    h1 = given.thresholds[1] * np.clip(np.floor(z1 / given.thresholds[1] + 0.5), 0, 3)
+    expected = h1 @ graph["f2"].weight.T + graph["f2"].bias
+    assert np.abs(found.predict(black) - expected).max() < 1e-9
+    assert found.operations(black).input_macs_once == 0
+
+
+def test_thresholds_that_do_not_fit_are_refused(digits) -> None:
+    graph, x, _ = digits
+    with pytest.raises(ConfigError, match="not one threshold for each activation.*got 1.*relu.0, relu.1"):
+        convert(graph, x[:10], quantisation=Quantisation((1.0,)))
+    for wrong in (0.0, np.ones(5), float("nan")):
+        with pytest.raises(ConfigError, match=r"relu\.1: not a threshold.*each of the 32 channels"):
+            convert(graph, x[:10], quantisation=Quantisation((1.0, wrong)))
+    with pytest.raises(ConfigError, match="input_bits"):
+        convert(graph, x[:10], quantisation=Quantisation(input_bits=0))
 
 
 def test_rates_approach_the_source(digits) -> None:

@@ -17,6 +17,7 @@ from test_cli_output import invoke, one_object
 from snnsim.converters import certificate as certificates
 from snnsim.converters.conversion_file import read_conversion
 from snnsim.converters.convert import convert
+from snnsim.converters.exact import Quantisation
 from snnsim.converters.verify import Verification, verify
 from snnsim.errors import ConfigError, FileError
 from snnsim.identity import fingerprint
@@ -90,6 +91,18 @@ def test_a_network_with_all_operations_holds(tmp_path: Path) -> None:
     graph, x = residual()
     convert(graph, x, levels=7).write(tmp_path / "net.h5")
     found = verify(tmp_path / "net.h5", graph=graph, data=x)
+    assert [check.holds for check in found.checks] == [True] * 9, problems(found)
+
+
+def test_given_quantisation_is_part_of_the_file(tmp_path: Path) -> None:
+    given = Quantisation((0.25, np.linspace(0.125, 0.5, 12)), input_bits=8)
+    convert(GRAPH, X, levels=3, quantisation=given).write(tmp_path / "net.h5")
+    kept = read_conversion(tmp_path / "net.h5").quantisation
+    assert kept.input_bits == 8
+    assert kept.thresholds is not None
+    assert kept.thresholds[0] == 0.25
+    assert np.array_equal(kept.thresholds[1], given.thresholds[1])
+    found = verify(tmp_path / "net.h5", graph=GRAPH, data=X)
     assert [check.holds for check in found.checks] == [True] * 9, problems(found)
 
 
