@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/conversion_nets.py mnist|fashion --data DIR [--cache DIR]
 
-mnist    SpikingJelly's tutorial network, 3 x (convolution with 32 channels, batch normalisation, ReLU, average
-         pool) and a linear layer, trained as there: Adam, 1e-3, weight decay 5e-4, 10 epochs
+mnist    SpikingJelly's tutorial network, 3 x (convolution with 32 channels, batch normalisation, ReLU,
+         average pool) and a linear layer, trained as there: Adam, 1e-3, weight decay 5e-4, 10 epochs
 fashion  a stem, two residual blocks of a depthwise and a pointwise convolution, batch normalisation behind
          every convolution, max pools between, a global average
 
@@ -20,8 +20,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-
-from snnsim.datasets import load_dataset
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 _SEED = 0
@@ -78,7 +76,7 @@ class Recipe:
 
 RECIPES = {
     "mnist": Recipe("mnist", 10, 100, 1e-3, 5e-4, cosine=False, flip=False),
-    "fashion": Recipe("fashion-mnist", 8, 128, 5e-3, 1e-4, cosine=True, flip=True),
+    "fashion": Recipe("fashion-mnist", 5, 128, 5e-3, 1e-4, cosine=True, flip=True),
 }
 _MAKE = {"mnist": mnist_cnn, "fashion": fashion_net}
 
@@ -95,6 +93,8 @@ class Images:
 
 def images(name: str, data: Path | str) -> Images:
     """The official division of the data set that a network was trained on."""
+    from snnsim.datasets import load_dataset  # here, for others load these networks without snnsim
+
     found = load_dataset(RECIPES[name].dataset, data)
     x = found.images.astype(np.float32).reshape(-1, 1, *found.image_shape)
     train, test = found.split(None, 0)

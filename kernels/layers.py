@@ -54,6 +54,30 @@ def dense_events(current, unit, amount, n_events, weight):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def windows_over(pixel, shape, windows):
+    """The windows that a pixel, y * IN_W + x, lies in; returns their number.
+
+    windows  int64[KERNEL_H * KERNEL_W, 3]  written: first unit of the target pixel, ky, kx
+    """
+    out_h, out_w, out_c = shape[OUT_H], shape[OUT_W], shape[OUT_C]
+    stride_h, stride_w = shape[STRIDE_H], shape[STRIDE_W]
+    y, x = pixel // shape[IN_W], pixel % shape[IN_W]
+    n = 0
+    for ky in range(shape[KERNEL_H]):
+        top = y + shape[PAD_TOP] - ky * shape[DILATION_H]
+        if top < 0 or top % stride_h != 0 or top // stride_h >= out_h:
+            continue
+        for kx in range(shape[KERNEL_W]):
+            left = x + shape[PAD_LEFT] - kx * shape[DILATION_W]
+            if left < 0 or left % stride_w != 0 or left // stride_w >= out_w:
+                continue
+            windows[n, 0] = (top // stride_h * out_w + left // stride_w) * out_c
+            windows[n, 1], windows[n, 2] = ky, kx
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def conv_events(current, unit, amount, n_events, weight, shape):
     """Add the kernel windows that events reach; returns the number of additions, borders exact.
 
@@ -61,30 +85,25 @@ def conv_events(current, unit, amount, n_events, weight, shape):
     weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]
     shape    int64[N_GEOMETRY]
     """
-    in_w, in_c, out_h, out_w, out_c = shape[IN_W], shape[IN_C], shape[OUT_H], shape[OUT_W], shape[OUT_C]
-    stride_h, stride_w = shape[STRIDE_H], shape[STRIDE_W]
-    groups = shape[GROUPS]
-    width = out_c // groups
-    in_a_group = in_c // groups
-    added = 0
+    in_c, width = shape[IN_C], shape[OUT_C] // shape[GROUPS]
+    in_a_group, windows = in_c // shape[GROUPS], np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
+    begin, end, n, added = np.int64(0), np.int64(0), 0, 0
     for e in range(n_events):
-        c = unit[e] % in_c
-        x = unit[e] // in_c % in_w
-        y = unit[e] // in_c // in_w
-        a = amount[e]
-        first = c // in_a_group * width
-        for ky in range(shape[KERNEL_H]):
-            top = y + shape[PAD_TOP] - ky * shape[DILATION_H]
-            if top < 0 or top % stride_h != 0 or top // stride_h >= out_h:
-                continue
-            for kx in range(shape[KERNEL_W]):
-                left = x + shape[PAD_LEFT] - kx * shape[DILATION_W]
-                if left < 0 or left % stride_w != 0 or left // stride_w >= out_w:
-                    continue
-                at = (top // stride_h * out_w + left // stride_w) * out_c + first
+        if unit[e] >= end or unit[e] < begin:  # another pixel: its channels lie side by side
+            begin = unit[e] // in_c * in_c
+            end = begin + in_c
+            n = windows_over(begin // in_c, shape, windows)
+        c, a = unit[e] - begin, amount[e]
+        first = c // in_a_group * width if in_a_group < in_c else np.int64(0)
+        if width == 1:
+            for m in range(n):
+                current[windows[m, 0] + first] += a * weight[c, windows[m, 1], windows[m, 2], 0]
+        else:
+            for m in range(n):
+                at, row = windows[m, 0] + first, weight[c, windows[m, 1], windows[m, 2]]
                 for j in range(width):
-                    current[at + j] += a * weight[c, ky, kx, j]
-                added += width
+                    current[at + j] += a * row[j]
+        added += n * width
     return added
 
 
@@ -105,27 +124,19 @@ def graded_additions(unit, amount, n_events, rule, n_target, shape):
 
     n_target  number of targets of a dense projection
     """
-    added = 0
+    if rule == MAX_POOL:
+        return np.int64(0)
+    per_event, begin, end = np.int64(n_target if rule == DENSE else 1), np.int64(0), np.int64(0)
+    windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W] if rule == CONV else np.int64(0), 3), np.int64)
+    added = np.int64(0)
     for e in range(n_events):
         if amount[e] == 1 or amount[e] == -1:
             continue
-        if rule == DENSE:
-            added += n_target
-        elif rule == ONE_TO_ONE:
-            added += 1
-        elif rule == CONV:
-            x = unit[e] // shape[IN_C] % shape[IN_W]
-            y = unit[e] // shape[IN_C] // shape[IN_W]
-            rows, columns = 0, 0
-            for k in range(shape[KERNEL_H]):
-                top = y + shape[PAD_TOP] - k * shape[DILATION_H]
-                if top >= 0 and top % shape[STRIDE_H] == 0 and top // shape[STRIDE_H] < shape[OUT_H]:
-                    rows += 1
-            for k in range(shape[KERNEL_W]):
-                left = x + shape[PAD_LEFT] - k * shape[DILATION_W]
-                if left >= 0 and left % shape[STRIDE_W] == 0 and left // shape[STRIDE_W] < shape[OUT_W]:
-                    columns += 1
-            added += rows * columns * (shape[OUT_C] // shape[GROUPS])
+        if rule == CONV and (unit[e] >= end or unit[e] < begin):
+            begin = unit[e] // shape[IN_C] * shape[IN_C]
+            end = begin + shape[IN_C]
+            per_event = windows_over(begin // shape[IN_C], shape, windows) * (shape[OUT_C] // shape[GROUPS])
+        added += per_event
     return added
 
 
@@ -141,13 +152,26 @@ def fire_integrate(potential, current, count, threshold, subtract, most, unit, a
     """
     zero = potential.dtype.type(0)
     n_events = 0
+    if most == 1:  # one spike at most: without branches, which makes several neurons at a time
+        for k in range(potential.size):
+            v, theta = potential[k] + current[k], threshold[k]
+            fires = v >= theta
+            left = v - theta if subtract else zero
+            potential[k] = left if fires else v
+            current[k] = zero
+            count[k] += np.int32(fires)
+            unit[k] = np.int32(fires)
+        for k in range(potential.size):
+            fires = unit[k]
+            unit[n_events] = k
+            n_events += fires
+        amount[:n_events] = 1
+        return n_events
     for k in range(potential.size):
         v = potential[k] + current[k]
         current[k] = zero
         if v >= threshold[k]:
-            spikes = 1
-            if most > 1:
-                spikes = min(np.int64(np.floor(v / threshold[k])), most)
+            spikes = min(np.int64(np.floor(v / threshold[k])), most)
             v = v - spikes * threshold[k] if subtract else zero
             count[k] += np.int32(spikes)
             unit[n_events] = k
@@ -189,13 +213,13 @@ def pass_on(potential, current, unit, amount):
     """Linear units without memory: what arrives in a step leaves in the same step, as an amount."""
     zero = potential.dtype.type(0)
     n_events = 0
-    for k in range(potential.size):
-        if current[k] != zero:
-            unit[n_events] = k
-            amount[n_events] = current[k]
-            potential[k] += current[k]  # the sum so far
-            n_events += 1
-            current[k] = zero
+    for k in range(potential.size):  # without branches: what is not sent is written over by the next
+        arrived = current[k]
+        potential[k] += arrived  # the sum so far
+        current[k] = zero
+        unit[n_events] = k
+        amount[n_events] = arrived
+        n_events += np.int64(arrived != zero)
     return n_events
 
 

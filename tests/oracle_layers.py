@@ -16,6 +16,22 @@ def dense_events(current, unit, amount, n_events, weight):
     return n_events * current.size
 
 
+def windows_over(pixel, shape, windows):
+    """Every target looks whether the pixel lies under its window; in the order of places in the window."""
+    found = []
+    for oy in range(int(shape[k.OUT_H])):
+        for ox in range(int(shape[k.OUT_W])):
+            for ky in range(int(shape[k.KERNEL_H])):
+                for kx in range(int(shape[k.KERNEL_W])):
+                    row = oy * shape[k.STRIDE_H] - shape[k.PAD_TOP] + ky * shape[k.DILATION_H]
+                    column = ox * shape[k.STRIDE_W] - shape[k.PAD_LEFT] + kx * shape[k.DILATION_W]
+                    if (row, column) == divmod(pixel, int(shape[k.IN_W])):
+                        found.append((ky, kx, (oy * shape[k.OUT_W] + ox) * shape[k.OUT_C]))
+    for n, (ky, kx, first) in enumerate(sorted(found)):
+        windows[n] = first, ky, kx
+    return len(found)
+
+
 def conv_events(current, unit, amount, n_events, weight, shape):
     """Every target looks whether the event lies under its window."""
     in_w, in_c, out_h, out_w, out_c = (int(shape[i]) for i in (k.IN_W, k.IN_C, k.OUT_H, k.OUT_W, k.OUT_C))

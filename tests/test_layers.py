@@ -70,6 +70,10 @@ def test_convolution(rule: Conv, seed: int, dtype: str) -> None:
     added = kernel.conv_events(one, unit, amount, unit.size, weight, shape)
     assert added == oracle.conv_events(two, unit, amount, unit.size, weight, shape)
     assert one.tobytes() == two.tobytes()
+    pixel = int(rng.integers(rule.height * rule.width))
+    found = [np.full((rule.kernel()[0] * rule.kernel()[1], 3), -1) for _ in range(2)]
+    assert kernel.windows_over(pixel, shape, found[0]) == oracle.windows_over(pixel, shape, found[1])
+    assert found[0].tobytes() == found[1].tobytes()
     graded = (unit, amount, unit.size, kernel.CONV, n_target, shape)
     assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
     x = np.zeros(n_source)
@@ -131,7 +135,8 @@ def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
                 unit, amount, current = np.zeros(n, np.int32), np.zeros(n), drive.copy()
                 rest = (levels, most) if name == "fire_signed" else (subtract, most)
                 m = getattr(module, name)(potential, current, count, threshold, *rest, unit, amount)
-                found.append((m, unit.tobytes(), amount.tobytes(), potential.tobytes(), count.tobytes()))
+                sent = unit[:m].tobytes(), amount[:m].tobytes()
+                    found.append((m, *sent, potential.tobytes(), count.tobytes()))
             assert found[0] == found[1]
             for _, count in states:
                 np.clip(count, 0, levels, out=count)
