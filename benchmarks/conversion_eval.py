@@ -56,9 +56,7 @@ class Setting:
 def rates(method: str, timesteps: int) -> list[Setting]:
     """What is tried for one number of steps."""
     found = [Setting(method, timesteps, 0, name) for name in ("mse", "balanced", "percentile")]
-    for name in ("mse", "balanced"):
-        found += [Setting(method, timesteps, 0, name, how) for how in ("bias", "potential")]
-    return found
+    return found + [Setting(method, timesteps, 0, "mse", how) for how in ("bias", "potential")]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 PYTHON is that of an environment with torch and spikingjelly.  All get the same trained network, the same
 1,024 calibration images, the same test images and the same cores, and one thread for each core.  Theirs are
-the modes that their tutorial shows and their best options; ours what our benchmark chose on calibration images.
+the modes that their tutorial shows and their best options; ours was chosen on calibration images before.
 Times are those of an image, over the first test images, medians of rounds in which all take turns; wall, and
 seconds of the processor, which other programs of the machine do not lengthen.
 Writes benchmarks/results/conversion_race_NAME.json and .png, and the table in docs/conversion_benchmarks.md.

@@ -26,6 +26,23 @@ N_GEOMETRY = 15
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def add_row(target, a, row):
+    """target += a row"""
+    for j in range(target.size):
+        target[j] += a * row[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_rows(target, a, first, b, second, c, third, d, fourth):
+    """Four of them one after another: the sums stay in registers meanwhile."""
+    for j in range(target.size):
+        total = target[j] + a * first[j]
+        total = total + b * second[j]
+        total = total + c * third[j]
+        target[j] = total + d * fourth[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def dense_events(current, unit, amount, n_events, weight):
     """Add the rows of `weight` that events point at, times their amounts; returns the number of additions.
 
@@ -34,23 +51,16 @@ def dense_events(current, unit, amount, n_events, weight):
     amount   F[>= n_events]
     weight   F[n_source, n_target]
     """
-    n_target = current.size
     e = 0
-    while e + 4 <= n_events:  # four rows at a time: the sums stay in registers, in the same order
-        a, b, c, d = unit[e], unit[e + 1], unit[e + 2], unit[e + 3]
-        p, q, r, s = amount[e], amount[e + 1], amount[e + 2], amount[e + 3]
-        for j in range(n_target):
-            total = current[j] + p * weight[a, j]
-            total = total + q * weight[b, j]
-            total = total + r * weight[c, j]
-            current[j] = total + s * weight[d, j]
+    while e + 4 <= n_events:
+        add_rows(
+            current, amount[e], weight[unit[e]], amount[e + 1], weight[unit[e + 1]],
+            amount[e + 2], weight[unit[e + 2]], amount[e + 3], weight[unit[e + 3]],
+        )  # fmt: skip
         e += 4
-    while e < n_events:
-        a, p = unit[e], amount[e]
-        for j in range(n_target):
-            current[j] += p * weight[a, j]
-        e += 1
-    return n_events * n_target
+    for i in range(e, n_events):
+        add_row(current, amount[i], weight[unit[i]])
+    return n_events * current.size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -85,25 +95,40 @@ def conv_events(current, unit, amount, n_events, weight, shape):
     weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]
     shape    int64[N_GEOMETRY]
     """
-    in_c, width = shape[IN_C], shape[OUT_C] // shape[GROUPS]
-    in_a_group, windows = in_c // shape[GROUPS], np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
-    begin, end, n, added = np.int64(0), np.int64(0), 0, 0
-    for e in range(n_events):
-        if unit[e] >= end or unit[e] < begin:  # another pixel: its channels lie side by side
-            begin = unit[e] // in_c * in_c
-            end = begin + in_c
-            n = windows_over(begin // in_c, shape, windows)
-        c, a = unit[e] - begin, amount[e]
-        first = c // in_a_group * width if in_a_group < in_c else np.int64(0)
-        if width == 1:
-            for m in range(n):
-                current[windows[m, 0] + first] += a * weight[c, windows[m, 1], windows[m, 2], 0]
-        else:
-            for m in range(n):
-                at, row = windows[m, 0] + first, weight[c, windows[m, 1], windows[m, 2]]
-                for j in range(width):
-                    current[at + j] += a * row[j]
-        added += n * width
+    in_c, groups = shape[IN_C], shape[GROUPS]
+    in_a_group, width = in_c // groups, shape[OUT_C] // groups
+    windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
+    added, e = 0, 0
+    while e < n_events:  # the events of a pixel, which lie side by side, reach the same windows
+        pixel = unit[e] // in_c
+        begin, last = pixel * in_c, e + 1
+        while last < n_events and unit[last] >= begin and unit[last] < begin + in_c:
+            last += 1
+        n = windows_over(pixel, shape, windows)
+        for m in range(n):
+            at, ky, kx = windows[m, 0], windows[m, 1], windows[m, 2]
+            i = e
+            if in_a_group == 1 and width == 1:
+                while i < last:
+                    c = unit[i] - begin
+                    current[at + c] += amount[i] * weight[c, ky, kx, 0]
+                    i += 1
+            while groups == 1 and i + 4 <= last:
+                add_rows(
+                    current[at : at + width],
+                    amount[i], weight[unit[i] - begin, ky, kx],
+                    amount[i + 1], weight[unit[i + 1] - begin, ky, kx],
+                    amount[i + 2], weight[unit[i + 2] - begin, ky, kx],
+                    amount[i + 3], weight[unit[i + 3] - begin, ky, kx],
+                )  # fmt: skip
+                i += 4
+            while i < last:
+                c = unit[i] - begin
+                first = at + c // in_a_group * width
+                add_row(current[first : first + width], amount[i], weight[c, ky, kx])
+                i += 1
+        added += n * width * (last - e)
+        e = last
     return added
 
 

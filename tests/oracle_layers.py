@@ -9,6 +9,16 @@ import numpy as np
 from snnsim.kernels import layers as k
 
 
+def add_row(target, a, row):
+    for j in range(target.size):
+        target[j] = target[j] + a * row[j]
+
+
+def add_rows(target, *pairs):
+    for k_pair in range(0, len(pairs), 2):
+        add_row(target, *pairs[k_pair : k_pair + 2])
+
+
 def dense_events(current, unit, amount, n_events, weight):
     for e in range(n_events):
         for j in range(current.size):

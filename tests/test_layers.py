@@ -136,7 +136,7 @@ def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
                 rest = (levels, most) if name == "fire_signed" else (subtract, most)
                 m = getattr(module, name)(potential, current, count, threshold, *rest, unit, amount)
                 sent = unit[:m].tobytes(), amount[:m].tobytes()
-                    found.append((m, *sent, potential.tobytes(), count.tobytes()))
+                found.append((m, *sent, potential.tobytes(), count.tobytes()))
             assert found[0] == found[1]
             for _, count in states:
                 np.clip(count, 0, levels, out=count)
