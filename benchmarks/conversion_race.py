@@ -71,22 +71,28 @@ def our_time(conversions: dict[str, Conversion], shown: np.ndarray) -> dict[str,
     return found
 
 
-def ours(name: str) -> dict[str, dict[str, Any]]:
-    """Our rows: what was chosen, its accuracy and time of conversion."""
+def ours(name: str, n_images: int) -> dict[str, dict[str, Any]]:
+    """Our rows: what was chosen, its accuracy over the first test images, and time of conversion."""
     path = RESULTS / f"{OURS[name]}.json"
     rows = json.loads(path.read_text())["rows"]
-    keys = ["exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS)]
-    return {key: rows[key] for key in keys} | {"source": rows["source"]}
+    found = {}
+    for key in ("source", "exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS)):
+        row = dict(rows[key])
+        wrong = sum(index < n_images for index in row.pop("wrong"))
+        found[key] = row | {"accuracy": 1 - wrong / n_images}
+    return found
 
 
 def measure(options: argparse.Namespace, store: Store) -> None:
     images = nets.images(options.name, options.data)
     calibration, shown = images.train[:N_CALIBRATION], images.test[:N_TIMED]
-    rows = ours(options.name)
+    rows = ours(options.name, options.images)
+    store.row("images", lambda: {"n": options.images})
     store.row("ours", lambda: rows)
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
-        np.savez(arrays, calibration=calibration, test=images.test, labels=images.test_labels)
+        test = images.test[: options.images]
+        np.savez(arrays, calibration=calibration, test=test, labels=images.test_labels)
         for method in METHODS:
             store.row(f"accuracy, {method}", partial(peer, options, arrays, method))
         keys = [f"round {number}, {options.threads} threads" for number in range(options.rounds)]
@@ -121,7 +127,8 @@ def table(store: Store, threads: int) -> str:
     """Accuracy and time by number of steps."""
     rows, steps = store.rows["ours"], [str(t) for t in STEPS]
     head = "".join(f" {t} |" for t in steps)
-    lines = [f"Test accuracy (%); the trained network has {rows['source']['accuracy']:.2%}.", ""]
+    shown = store.rows["images"]["n"]
+    lines = [f"Accuracy (%) over {shown:,} test images; trained: {rows['source']['accuracy']:.2%}.", ""]
     lines += [f"| T |{head}", "|---|" + "---|" * len(steps)]
     for method in METHODS:
         row = store.rows[f"accuracy, {method}"]
@@ -194,6 +201,7 @@ def main() -> None:
     parser.add_argument("--peer", default=sys.executable, help="Python with torch and spikingjelly")
     parser.add_argument("--cache", type=Path, default=nets.CACHE, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--images", type=int, default=10_000, help="of the test images, default: all")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--again", action="store_true", help="measure all rows again")
     options = parser.parse_args()

@@ -48,9 +48,11 @@ def measured(
     """The best of these settings: accuracy over the test images, operations of an inference."""
     chosen = choose(model, calibration, wanted, settings)
     counted = chosen.conversion.operations(test[:N_OPERATIONS])
+    outputs = outputs_of(chosen.conversion, test)
     return {
         **chosen.as_dict(),
-        "accuracy": right(outputs_of(chosen.conversion, test), labels),
+        "accuracy": right(outputs, labels),
+        "wrong": np.flatnonzero(outputs.argmax(1) != labels).tolist(),
         "operations": {name: float(getattr(counted, name)) for name in _COUNTED},
     }
 
@@ -95,7 +97,9 @@ def run(name: str, store: Store, data: str, cache: Path, methods: Sequence[str])
     test, labels = images.test, images.test_labels
     calibration = images.train[:N_CALIBRATION]
     wanted = source_outputs(model, calibration)
-    store.row("source", lambda: {"accuracy": right(source_outputs(model, test), labels)})
+    outputs = source_outputs(model, test)
+    wrong = np.flatnonzero(outputs.argmax(1) != labels).tolist()
+    store.row("source", lambda: {"accuracy": right(outputs, labels), "wrong": wrong})
     settings = {f"exact, {levels} levels": [Setting("exact", 1, levels)] for levels in LEVELS}
     settings |= {f"{method}, T = {steps}": rates(method, steps) for method in methods for steps in STEPS}
     for key, tried in settings.items():
