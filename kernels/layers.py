@@ -5,7 +5,7 @@ for an analogue value.  Feature maps lie channel last, so that what an event add
 
     unit of channel c at (y, x)     (y * width + x) * n_channels + c
     dense    current[j]          += amount * weight[unit, j]
-    conv     current[oy, ox, co] += amount * weight[c, ky, kx, co']     y = oy sy - py + ky dy,  x likewise
+    conv     current[oy, ox, co] += amount * weight[c, ky, -1 - kx, co']     y = oy sy - py + ky dy, x so too
              c in group g of groups, co = g n_out / groups + co'
     pool     the same with one output channel for each input channel and weights that are equal
 
@@ -16,13 +16,26 @@ Twins: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.layer_windows import (
+    DILATION_H,
+    DILATION_W,
+    GROUPS,
+    IN_C,
+    IN_H,
+    IN_W,
+    KERNEL_H,
+    KERNEL_W,
+    OUT_C,
+    OUT_W,
+    PAD_LEFT,
+    PAD_TOP,
+    STRIDE_H,
+    STRIDE_W,
+    rows_over,
+    windows_over,
+)
+
 DENSE, CONV, ONE_TO_ONE, MAX_POOL = range(4)
-# columns of the geometry of a projection: source map, target map, window
-(
-    IN_H, IN_W, IN_C, OUT_H, OUT_W, OUT_C,
-    KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PAD_TOP, PAD_LEFT, DILATION_H, DILATION_W, GROUPS,
-) = range(15)  # fmt: skip
-N_GEOMETRY = 15
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -64,39 +77,17 @@ def dense_events(current, unit, amount, n_events, weight):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def windows_over(pixel, shape, windows):
-    """The windows that a pixel, y * IN_W + x, lies in; returns their number.
-
-    windows  int64[KERNEL_H * KERNEL_W, 3]  written: first unit of the target pixel, ky, kx
-    """
-    out_h, out_w, out_c = shape[OUT_H], shape[OUT_W], shape[OUT_C]
-    stride_h, stride_w = shape[STRIDE_H], shape[STRIDE_W]
-    y, x = pixel // shape[IN_W], pixel % shape[IN_W]
-    n = 0
-    for ky in range(shape[KERNEL_H]):
-        top = y + shape[PAD_TOP] - ky * shape[DILATION_H]
-        if top < 0 or top % stride_h != 0 or top // stride_h >= out_h:
-            continue
-        for kx in range(shape[KERNEL_W]):
-            left = x + shape[PAD_LEFT] - kx * shape[DILATION_W]
-            if left < 0 or left % stride_w != 0 or left // stride_w >= out_w:
-                continue
-            windows[n, 0] = (top // stride_h * out_w + left // stride_w) * out_c
-            windows[n, 1], windows[n, 2] = ky, kx
-            n += 1
-    return n
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def conv_events(current, unit, amount, n_events, weight, shape):
     """Add the kernel windows that events reach; returns the number of additions, borders exact.
 
     current  F[OUT_H * OUT_W * OUT_C]                                   changed
-    weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]
+    weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]                columns from right to left
     shape    int64[N_GEOMETRY]
     """
     in_c, groups = shape[IN_C], shape[GROUPS]
     in_a_group, width = in_c // groups, shape[OUT_C] // groups
+    together = groups == 1 and shape[STRIDE_W] == 1 and shape[DILATION_W] == 1
+    lines = weight.reshape((in_c, shape[KERNEL_H], shape[KERNEL_W] * width))
     windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
     added, e = 0, 0
     while e < n_events:  # the events of a pixel, which lie side by side, reach the same windows
@@ -104,30 +95,35 @@ def conv_events(current, unit, amount, n_events, weight, shape):
         begin, last = pixel * in_c, e + 1
         while last < n_events and unit[last] >= begin and unit[last] < begin + in_c:
             last += 1
-        n = windows_over(pixel, shape, windows)
+        size = width
+        if together:
+            n, columns = rows_over(pixel, shape, windows)
+            size = columns * width
+        else:
+            n = windows_over(pixel, shape, windows)
         for m in range(n):
-            at, ky, kx = windows[m, 0], windows[m, 1], windows[m, 2]
-            i = e
-            if in_a_group == 1 and width == 1:
+            at, ky, low = windows[m, 0], windows[m, 1], windows[m, 2] * width
+            high, i = low + size, e
+            if in_a_group == 1 and size == 1:
                 while i < last:
                     c = unit[i] - begin
-                    current[at + c] += amount[i] * weight[c, ky, kx, 0]
+                    current[at + c] += amount[i] * lines[c, ky, low]
                     i += 1
             while groups == 1 and i + 4 <= last:
                 add_rows(
-                    current[at : at + width],
-                    amount[i], weight[unit[i] - begin, ky, kx],
-                    amount[i + 1], weight[unit[i + 1] - begin, ky, kx],
-                    amount[i + 2], weight[unit[i + 2] - begin, ky, kx],
-                    amount[i + 3], weight[unit[i + 3] - begin, ky, kx],
+                    current[at : at + size],
+                    amount[i], lines[unit[i] - begin, ky, low:high],
+                    amount[i + 1], lines[unit[i + 1] - begin, ky, low:high],
+                    amount[i + 2], lines[unit[i + 2] - begin, ky, low:high],
+                    amount[i + 3], lines[unit[i + 3] - begin, ky, low:high],
                 )  # fmt: skip
                 i += 4
             while i < last:
                 c = unit[i] - begin
                 first = at + c // in_a_group * width
-                add_row(current[first : first + width], amount[i], weight[c, ky, kx])
+                add_row(current[first : first + size], amount[i], lines[c, ky, low:high])
                 i += 1
-        added += n * width * (last - e)
+        added += n * size * (last - e)
         e = last
     return added
 
