@@ -33,7 +33,7 @@ from snnsim.converters.convert import convert
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-LEVELS = (3, 7, 15)
+LEVELS = (3, 7, 15, 31)
 N_OPERATIONS = 200  # images over which operations are counted
 _COUNTED = (
     "dense_macs", "effective_macs", "synaptic_acs", "synaptic_macs", "pooling_acs", "pooling_macs",
@@ -91,7 +91,11 @@ def certified(model: Any, calibration: np.ndarray, test: np.ndarray, setting: Se
     }
 
 
-def run(name: str, store: Store, data: str, cache: Path, methods: Sequence[str]) -> None:
+Methods = dict[str, tuple[int, ...]]
+"""Numbers of steps of each method."""
+
+
+def run(name: str, store: Store, data: str, cache: Path, methods: Methods) -> None:
     """All rows of one network."""
     model, images = nets.load(name, cache), nets.images(name, data)
     test, labels = images.test, images.test_labels
@@ -101,23 +105,23 @@ def run(name: str, store: Store, data: str, cache: Path, methods: Sequence[str])
     wrong = np.flatnonzero(outputs.argmax(1) != labels).tolist()
     store.row("source", lambda: {"accuracy": right(outputs, labels), "wrong": wrong})
     settings = {f"exact, {levels} levels": [Setting("exact", 1, levels)] for levels in LEVELS}
-    settings |= {f"{method}, T = {steps}": rates(method, steps) for method in methods for steps in STEPS}
+    settings |= {f"{method}, T = {t}": rates(method, t) for method, steps in methods.items() for t in steps}
     for key, tried in settings.items():
         store.row(key, partial(measured, model, calibration, wanted, tried, test, labels))
     store.row("ttfs", partial(timed, model, calibration, test, labels))
     store.row("certificate", partial(certified, model, calibration, test, Setting("exact", 1, LEVELS[-1])))
 
 
-def plot(store: Store, title: str, methods: Sequence[str]) -> None:
+def plot(store: Store, title: str, methods: Methods) -> None:
     """Accuracy against steps, and against operations."""
     figure, (left, middle) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
     source = store.rows["source"]["accuracy"]
     for axes in (left, middle):
         axes.axhline(100 * source, color="0.4", lw=1, ls="--", label=f"trained network, {source:.2%}")
-    for method in methods:
-        rows = [store.rows[f"{method}, T = {steps}"] for steps in STEPS]
+    for method, steps in methods.items():
+        rows = [store.rows[f"{method}, T = {t}"] for t in steps]
         values = [100 * row["accuracy"] for row in rows]
-        left.plot(STEPS, values, "o-", label=method)
+        left.plot(steps, values, "o-", label=method)
         middle.plot([row["operations"]["total_once"] for row in rows], values, "o-", label=method)
     exact = [store.rows[f"exact, {levels} levels"] for levels in LEVELS]
     values = [100 * row["accuracy"] for row in exact]
@@ -139,7 +143,7 @@ def plot(store: Store, title: str, methods: Sequence[str]) -> None:
     plt.close(figure)
 
 
-def table(store: Store, methods: Sequence[str]) -> str:
+def table(store: Store, methods: Methods) -> str:
     """What was measured, in Markdown."""
     source = store.rows["source"]["accuracy"]
     lines = [
@@ -148,7 +152,7 @@ def table(store: Store, methods: Sequence[str]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     keys = [f"exact, {levels} levels" for levels in LEVELS]
-    keys += [f"{method}, T = {steps}" for method in methods for steps in STEPS]
+    keys += [f"{method}, T = {t}" for method, steps in methods.items() for t in steps]
     for key in keys:
         row = store.rows[key]
         counted, exact = row["operations"], row["method"] == "exact"
@@ -174,7 +178,7 @@ def table(store: Store, methods: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def command(name: str, network: str, title: str, methods: Sequence[str], description: str) -> None:
+def command(name: str, network: str, title: str, methods: Methods, description: str) -> None:
     """What mnist_cnn.py and fashion_methods.py do."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="folder with mnist/ and fashion-mnist/")

@@ -6,8 +6,9 @@
 Writes benchmarks/results/fashion_methods.json and .png, and the table in docs/conversion_benchmarks.md.
 """
 
+from conversion_eval import STEPS
 from conversion_rows import command
 
 if __name__ == "__main__":
     title = "Fashion-MNIST, residual and depthwise"
-    command("fashion_methods", "fashion", title, ("rate", "burst"), __doc__.splitlines()[0])
+    command("fashion_methods", "fashion", title, {"rate": STEPS, "burst": STEPS}, __doc__.splitlines()[0])

@@ -21,6 +21,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -29,7 +30,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.fx.experimental.optimization import fuse
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from conversion_nets import load  # noqa: E402
@@ -61,6 +61,9 @@ class Spiking(nn.Module):
 
 def percentile(model: nn.Module, x: torch.Tensor) -> tuple[nn.Module, Callable[[], None]]:
     """The network with spiking neurons, and what puts them back to the start."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about torch
+        from torch.fx.experimental.optimization import fuse
     found = fuse(model)
     for name, module in list(found.named_modules()):
         if isinstance(module, nn.ReLU):
