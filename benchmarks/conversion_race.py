@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace, store: Store) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
         test = images.test[: options.images]
-        np.savez(arrays, calibration=calibration, test=test, labels=images.test_labels)
+        np.savez(arrays, calibration=calibration, test=test, labels=images.test_labels[: len(test)])
         for method in METHODS:
             store.row(f"accuracy, {method}", partial(peer, options, arrays, method))
         keys = [f"round {number}, {options.threads} threads" for number in range(options.rounds)]
