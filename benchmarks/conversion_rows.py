@@ -109,6 +109,8 @@ def run(name: str, store: Store, data: str, cache: Path, methods: Methods) -> No
     settings = {f"exact, {levels} levels": [Setting("exact", 1, levels)] for levels in LEVELS}
     for key, tried in settings.items():
         store.row(key, partial(measured, model, calibration, wanted, tried, test, labels))
+    store.row("ttfs", partial(timed, model, calibration, test, labels))
+    store.row("certificate", partial(certified, model, calibration, test, Setting("exact", 1, LEVELS[-1])))
     for method, steps in methods.items():
         tried = []
         for t in steps:
@@ -117,8 +119,6 @@ def run(name: str, store: Store, data: str, cache: Path, methods: Methods) -> No
                 f"{method}, T = {t}", partial(measured, model, calibration, wanted, tried, test, labels)
             )
             tried = [Setting(**{one.name: row[one.name] for one in fields(Setting)})]
-    store.row("ttfs", partial(timed, model, calibration, test, labels))
-    store.row("certificate", partial(certified, model, calibration, test, Setting("exact", 1, LEVELS[-1])))
 
 
 def plot(store: Store, title: str, methods: Methods) -> None:
