@@ -5,7 +5,7 @@ for an analogue value.  Feature maps lie channel last, so that what an event add
 
     unit of channel c at (y, x)     (y * width + x) * n_channels + c
     dense    current[j]          += amount * weight[unit, j]
-    conv     current[oy, ox, co] += amount * weight[c, ky, kx, co']     y = oy sy - py + ky dy,  x likewise
+    conv     current[oy, ox, co] += amount * weight[c, ky, -1 - kx, co']     y = oy sy - py + ky dy, x so too
              c in group g of groups, co = g n_out / groups + co'
     pool     the same with one output channel for each input channel and weights that are equal
 
@@ -16,13 +16,43 @@ Twins: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.layer_windows import (
+    DILATION_H,
+    DILATION_W,
+    GROUPS,
+    IN_C,
+    IN_H,
+    IN_W,
+    KERNEL_H,
+    KERNEL_W,
+    OUT_C,
+    OUT_W,
+    PAD_LEFT,
+    PAD_TOP,
+    STRIDE_H,
+    STRIDE_W,
+    rows_over,
+    windows_over,
+)
+
 DENSE, CONV, ONE_TO_ONE, MAX_POOL = range(4)
-# columns of the geometry of a projection: source map, target map, window
-(
-    IN_H, IN_W, IN_C, OUT_H, OUT_W, OUT_C,
-    KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, PAD_TOP, PAD_LEFT, DILATION_H, DILATION_W, GROUPS,
-) = range(15)  # fmt: skip
-N_GEOMETRY = 15
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_row(target, a, row):
+    """target += a row"""
+    for j in range(target.size):
+        target[j] += a * row[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_rows(target, a, first, b, second, c, third, d, fourth):
+    """Four of them one after another: the sums stay in registers meanwhile."""
+    for j in range(target.size):
+        total = target[j] + a * first[j]
+        total = total + b * second[j]
+        total = total + c * third[j]
+        target[j] = total + d * fourth[j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,23 +64,16 @@ def dense_events(current, unit, amount, n_events, weight):
     amount   F[>= n_events]
     weight   F[n_source, n_target]
     """
-    n_target = current.size
     e = 0
-    while e + 4 <= n_events:  # four rows at a time: the sums stay in registers, in the same order
-        a, b, c, d = unit[e], unit[e + 1], unit[e + 2], unit[e + 3]
-        p, q, r, s = amount[e], amount[e + 1], amount[e + 2], amount[e + 3]
-        for j in range(n_target):
-            total = current[j] + p * weight[a, j]
-            total = total + q * weight[b, j]
-            total = total + r * weight[c, j]
-            current[j] = total + s * weight[d, j]
+    while e + 4 <= n_events:
+        add_rows(
+            current, amount[e], weight[unit[e]], amount[e + 1], weight[unit[e + 1]],
+            amount[e + 2], weight[unit[e + 2]], amount[e + 3], weight[unit[e + 3]],
+        )  # fmt: skip
         e += 4
-    while e < n_events:
-        a, p = unit[e], amount[e]
-        for j in range(n_target):
-            current[j] += p * weight[a, j]
-        e += 1
-    return n_events * n_target
+    for i in range(e, n_events):
+        add_row(current, amount[i], weight[unit[i]])
+    return n_events * current.size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -58,33 +81,50 @@ def conv_events(current, unit, amount, n_events, weight, shape):
     """Add the kernel windows that events reach; returns the number of additions, borders exact.
 
     current  F[OUT_H * OUT_W * OUT_C]                                   changed
-    weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]
+    weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]                columns from right to left
     shape    int64[N_GEOMETRY]
     """
-    in_w, in_c, out_h, out_w, out_c = shape[IN_W], shape[IN_C], shape[OUT_H], shape[OUT_W], shape[OUT_C]
-    stride_h, stride_w = shape[STRIDE_H], shape[STRIDE_W]
-    groups = shape[GROUPS]
-    width = out_c // groups
-    in_a_group = in_c // groups
-    added = 0
-    for e in range(n_events):
-        c = unit[e] % in_c
-        x = unit[e] // in_c % in_w
-        y = unit[e] // in_c // in_w
-        a = amount[e]
-        first = c // in_a_group * width
-        for ky in range(shape[KERNEL_H]):
-            top = y + shape[PAD_TOP] - ky * shape[DILATION_H]
-            if top < 0 or top % stride_h != 0 or top // stride_h >= out_h:
-                continue
-            for kx in range(shape[KERNEL_W]):
-                left = x + shape[PAD_LEFT] - kx * shape[DILATION_W]
-                if left < 0 or left % stride_w != 0 or left // stride_w >= out_w:
-                    continue
-                at = (top // stride_h * out_w + left // stride_w) * out_c + first
-                for j in range(width):
-                    current[at + j] += a * weight[c, ky, kx, j]
-                added += width
+    in_c, groups = shape[IN_C], shape[GROUPS]
+    in_a_group, width = in_c // groups, shape[OUT_C] // groups
+    together = groups == 1 and shape[STRIDE_W] == 1 and shape[DILATION_W] == 1
+    lines = weight.reshape((in_c, shape[KERNEL_H], shape[KERNEL_W] * width))
+    windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
+    added, e = 0, 0
+    while e < n_events:  # the events of a pixel, which lie side by side, reach the same windows
+        pixel = unit[e] // in_c
+        begin, last = pixel * in_c, e + 1
+        while last < n_events and unit[last] >= begin and unit[last] < begin + in_c:
+            last += 1
+        size = width
+        if together:
+            n, columns = rows_over(pixel, shape, windows)
+            size = columns * width
+        else:
+            n = windows_over(pixel, shape, windows)
+        for m in range(n):
+            at, ky, low = windows[m, 0], windows[m, 1], windows[m, 2] * width
+            high, i = low + size, e
+            if in_a_group == 1 and size == 1:
+                while i < last:
+                    c = unit[i] - begin
+                    current[at + c] += amount[i] * lines[c, ky, low]
+                    i += 1
+            while groups == 1 and i + 4 <= last:
+                add_rows(
+                    current[at : at + size],
+                    amount[i], lines[unit[i] - begin, ky, low:high],
+                    amount[i + 1], lines[unit[i + 1] - begin, ky, low:high],
+                    amount[i + 2], lines[unit[i + 2] - begin, ky, low:high],
+                    amount[i + 3], lines[unit[i + 3] - begin, ky, low:high],
+                )  # fmt: skip
+                i += 4
+            while i < last:
+                c = unit[i] - begin
+                first = at + c // in_a_group * width
+                add_row(current[first : first + size], amount[i], lines[c, ky, low:high])
+                i += 1
+        added += n * size * (last - e)
+        e = last
     return added
 
 
@@ -105,27 +145,19 @@ def graded_additions(unit, amount, n_events, rule, n_target, shape):
 
     n_target  number of targets of a dense projection
     """
-    added = 0
+    if rule == MAX_POOL:
+        return np.int64(0)
+    per_event, begin, end = np.int64(n_target if rule == DENSE else 1), np.int64(0), np.int64(0)
+    windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W] if rule == CONV else np.int64(0), 3), np.int64)
+    added = np.int64(0)
     for e in range(n_events):
         if amount[e] == 1 or amount[e] == -1:
             continue
-        if rule == DENSE:
-            added += n_target
-        elif rule == ONE_TO_ONE:
-            added += 1
-        elif rule == CONV:
-            x = unit[e] // shape[IN_C] % shape[IN_W]
-            y = unit[e] // shape[IN_C] // shape[IN_W]
-            rows, columns = 0, 0
-            for k in range(shape[KERNEL_H]):
-                top = y + shape[PAD_TOP] - k * shape[DILATION_H]
-                if top >= 0 and top % shape[STRIDE_H] == 0 and top // shape[STRIDE_H] < shape[OUT_H]:
-                    rows += 1
-            for k in range(shape[KERNEL_W]):
-                left = x + shape[PAD_LEFT] - k * shape[DILATION_W]
-                if left >= 0 and left % shape[STRIDE_W] == 0 and left // shape[STRIDE_W] < shape[OUT_W]:
-                    columns += 1
-            added += rows * columns * (shape[OUT_C] // shape[GROUPS])
+        if rule == CONV and (unit[e] >= end or unit[e] < begin):
+            begin = unit[e] // shape[IN_C] * shape[IN_C]
+            end = begin + shape[IN_C]
+            per_event = windows_over(begin // shape[IN_C], shape, windows) * (shape[OUT_C] // shape[GROUPS])
+        added += per_event
     return added
 
 
@@ -141,13 +173,26 @@ def fire_integrate(potential, current, count, threshold, subtract, most, unit, a
     """
     zero = potential.dtype.type(0)
     n_events = 0
+    if most == 1:  # one spike at most: without branches, which makes several neurons at a time
+        for k in range(potential.size):
+            v, theta = potential[k] + current[k], threshold[k]
+            fires = v >= theta
+            left = v - theta if subtract else zero
+            potential[k] = left if fires else v
+            current[k] = zero
+            count[k] += np.int32(fires)
+            unit[k] = np.int32(fires)
+        for k in range(potential.size):
+            fires = unit[k]
+            unit[n_events] = k
+            n_events += fires
+        amount[:n_events] = 1
+        return n_events
     for k in range(potential.size):
         v = potential[k] + current[k]
         current[k] = zero
         if v >= threshold[k]:
-            spikes = 1
-            if most > 1:
-                spikes = min(np.int64(np.floor(v / threshold[k])), most)
+            spikes = min(np.int64(np.floor(v / threshold[k])), most)
             v = v - spikes * threshold[k] if subtract else zero
             count[k] += np.int32(spikes)
             unit[n_events] = k
@@ -242,13 +287,13 @@ def pass_on(potential, current, unit, amount):
     """Linear units without memory: what arrives in a step leaves in the same step, as an amount."""
     zero = potential.dtype.type(0)
     n_events = 0
-    for k in range(potential.size):
-        if current[k] != zero:
-            unit[n_events] = k
-            amount[n_events] = current[k]
-            potential[k] += current[k]  # the sum so far
-            n_events += 1
-            current[k] = zero
+    for k in range(potential.size):  # without branches: what is not sent is written over by the next
+        arrived = current[k]
+        potential[k] += arrived  # the sum so far
+        current[k] = zero
+        unit[n_events] = k
+        amount[n_events] = arrived
+        n_events += np.int64(arrived != zero)
     return n_events
 
 

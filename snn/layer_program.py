@@ -16,6 +16,7 @@ from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
 from snnsim.kernels import layers as k
 from snnsim.kernels.layer_layout import Cells, Graph
+from snnsim.kernels.layer_windows import N_GEOMETRY
 from snnsim.layer_cells import lower_units
 from snnsim.layer_neurons import Maximum
 from snnsim.layers import LAYER_RULES, Conv, Dense, Into, LayerRule, MaxPool, SumPool, Window
@@ -221,7 +222,7 @@ def _wires(
     weights: list[np.ndarray] = []
     indices: list[np.ndarray] = []
     base, index_base = np.zeros(n_l, np.int64), np.zeros(n_l, np.int64)
-    shape = np.zeros((n_l, k.N_GEOMETRY), np.int64)
+    shape = np.zeros((n_l, N_GEOMETRY), np.int64)
     for j, link in enumerate(links):
         p = network.projections[link]
         base[j], index_base[j] = sum(w.size for w in weights), sum(i.size for i in indices)
@@ -255,7 +256,8 @@ def _weights(p: Projection, place: dict[str, np.ndarray]) -> tuple[np.ndarray, n
     if isinstance(rule, Conv):
         c_out, in_a_group, kernel_h, kernel_w = rule.weight.shape
         grouped = rule.weight.reshape(rule.groups, c_out // rule.groups, in_a_group, kernel_h, kernel_w)
-        return scale * grouped.transpose(0, 2, 3, 4, 1), none
+        from_right = grouped[..., ::-1]  # as an event meets the windows that it lies in
+        return scale * from_right.transpose(0, 2, 3, 4, 1), none
     if isinstance(rule, SumPool):
         return np.full((rule.n_channels, rule.kernel_h, rule.kernel_w, 1), scale), none
     if isinstance(rule, Into):

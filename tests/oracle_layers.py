@@ -6,7 +6,18 @@ import math
 
 import numpy as np
 
+from snnsim.kernels import layer_windows as w
 from snnsim.kernels import layers as k
+
+
+def add_row(target, a, row):
+    for j in range(target.size):
+        target[j] = target[j] + a * row[j]
+
+
+def add_rows(target, *pairs):
+    for k_pair in range(0, len(pairs), 2):
+        add_row(target, *pairs[k_pair : k_pair + 2])
 
 
 def dense_events(current, unit, amount, n_events, weight):
@@ -16,27 +27,59 @@ def dense_events(current, unit, amount, n_events, weight):
     return n_events * current.size
 
 
+def reached(place, stride, size):
+    begins = [stride * n for n in range(size)]
+    return begins.index(place) if place in begins else -1
+
+
+def windows_over(pixel, shape, windows):
+    """Every target looks whether the pixel lies under its window; in the order of places in the window."""
+    found = []
+    for oy in range(int(shape[w.OUT_H])):
+        for ox in range(int(shape[w.OUT_W])):
+            for ky in range(int(shape[w.KERNEL_H])):
+                for kx in range(int(shape[w.KERNEL_W])):
+                    row = oy * shape[w.STRIDE_H] - shape[w.PAD_TOP] + ky * shape[w.DILATION_H]
+                    column = ox * shape[w.STRIDE_W] - shape[w.PAD_LEFT] + kx * shape[w.DILATION_W]
+                    if (row, column) == divmod(pixel, int(shape[w.IN_W])):
+                        found.append((ky, kx, (oy * shape[w.OUT_W] + ox) * shape[w.OUT_C]))
+    for n, (ky, kx, first) in enumerate(sorted(found)):
+        windows[n] = first, ky, shape[w.KERNEL_W] - 1 - kx
+    return len(found)
+
+
+def rows_over(pixel, shape, windows):
+    """Windows of a row belong together; the first target meets the pixel at its right end."""
+    whole = np.zeros((int(shape[w.KERNEL_H] * shape[w.KERNEL_W]), 3), np.int64)
+    found = whole[: windows_over(pixel, shape, whole)]
+    rows = np.unique(found[:, 1])
+    for n, ky in enumerate(rows):
+        row = found[found[:, 1] == ky]
+        windows[n] = row[row[:, 0].argmin()]
+    return len(rows), len(found) // max(1, len(rows))
+
+
 def conv_events(current, unit, amount, n_events, weight, shape):
     """Every target looks whether the event lies under its window."""
-    in_w, in_c, out_h, out_w, out_c = (int(shape[i]) for i in (k.IN_W, k.IN_C, k.OUT_H, k.OUT_W, k.OUT_C))
-    groups = int(shape[k.GROUPS])
+    in_w, in_c, out_h, out_w, out_c = (int(shape[i]) for i in (w.IN_W, w.IN_C, w.OUT_H, w.OUT_W, w.OUT_C))
+    groups = int(shape[w.GROUPS])
     added = 0
     for e in range(n_events):
         u = int(unit[e])
         c, x, y = u % in_c, u // in_c % in_w, u // in_c // in_w
         for oy in range(out_h):
             for ox in range(out_w):
-                for ky in range(int(shape[k.KERNEL_H])):
-                    for kx in range(int(shape[k.KERNEL_W])):
-                        row = oy * shape[k.STRIDE_H] - shape[k.PAD_TOP] + ky * shape[k.DILATION_H]
-                        column = ox * shape[k.STRIDE_W] - shape[k.PAD_LEFT] + kx * shape[k.DILATION_W]
+                for ky in range(int(shape[w.KERNEL_H])):
+                    for kx in range(int(shape[w.KERNEL_W])):
+                        row = oy * shape[w.STRIDE_H] - shape[w.PAD_TOP] + ky * shape[w.DILATION_H]
+                        column = ox * shape[w.STRIDE_W] - shape[w.PAD_LEFT] + kx * shape[w.DILATION_W]
                         if row != y or column != x:
                             continue
                         for co in range(out_c):
                             if co // (out_c // groups) == c // (in_c // groups):
                                 at = (oy * out_w + ox) * out_c + co
-                                w = weight[c, ky, kx, co % (out_c // groups)]
-                                current[at] = current[at] + amount[e] * w
+                                factor = weight[c, ky, -1 - kx, co % (out_c // groups)]
+                                current[at] = current[at] + amount[e] * factor
                                 added += 1
     return added
 
@@ -69,9 +112,9 @@ def graded_additions(unit, amount, n_events, rule, n_target, shape):
         if abs(amount[e]) == 1 or rule == k.MAX_POOL:
             continue
         if rule == k.CONV:
-            size = [int(shape[i]) for i in (k.IN_C, k.KERNEL_H, k.KERNEL_W)]
-            width = int(shape[k.OUT_C] // shape[k.GROUPS])
-            current = np.zeros(int(shape[k.OUT_H] * shape[k.OUT_W] * shape[k.OUT_C]))
+            size = [int(shape[i]) for i in (w.IN_C, w.KERNEL_H, w.KERNEL_W)]
+            width = int(shape[w.OUT_C] // shape[w.GROUPS])
+            current = np.zeros(int(shape[w.OUT_H] * shape[w.OUT_W] * shape[w.OUT_C]))
             one = unit[e : e + 1], amount[e : e + 1], 1
             added += conv_events(current, *one, np.ones((*size, width)), shape)
         else:
@@ -135,14 +178,14 @@ def pass_on(potential, current, unit, amount):
 
 
 def pass_maximum(potential, total, shape, unit, amount):
-    in_h, in_w, c = (int(shape[i]) for i in (k.IN_H, k.IN_W, k.OUT_C))
+    in_h, in_w, c = (int(shape[i]) for i in (w.IN_H, w.IN_W, w.OUT_C))
     maps = total.reshape(in_h, in_w, c)
     n_events = 0
     for i in range(potential.size):
-        oy, ox, channel = i // c // int(shape[k.OUT_W]), i // c % int(shape[k.OUT_W]), i % c
-        rows = oy * shape[k.STRIDE_H] - shape[k.PAD_TOP] + np.arange(shape[k.KERNEL_H]) * shape[k.DILATION_H]
+        oy, ox, channel = i // c // int(shape[w.OUT_W]), i // c % int(shape[w.OUT_W]), i % c
+        rows = oy * shape[w.STRIDE_H] - shape[w.PAD_TOP] + np.arange(shape[w.KERNEL_H]) * shape[w.DILATION_H]
         columns = (
-            ox * shape[k.STRIDE_W] - shape[k.PAD_LEFT] + np.arange(shape[k.KERNEL_W]) * shape[k.DILATION_W]
+            ox * shape[w.STRIDE_W] - shape[w.PAD_LEFT] + np.arange(shape[w.KERNEL_W]) * shape[w.DILATION_W]
         )
         seen = [maps[y, x, channel] for y in rows for x in columns if 0 <= y < in_h and 0 <= x < in_w]
         best = max(seen, default=-math.inf)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from snnsim import IF, Network, Population, Projection, Simulator
 from snnsim.converters.dense import apply, evaluate
 from snnsim.errors import ConfigError
+from snnsim.kernels import layer_windows
 from snnsim.kernels import layers as kernel
 from snnsim.layer_neurons import BurstIF, Maximum, Readout, Relay, SignedIF
 from snnsim.layer_program import _geometry, _place, _weights
@@ -21,7 +22,8 @@ from snnsim.stimuli import Analogue
 
 
 def test_every_kernel_has_a_twin() -> None:
-    found = {name for name, value in vars(kernel).items() if hasattr(value, "py_func")}
+    both = vars(kernel) | vars(layer_windows)
+    found = {name for name, value in both.items() if hasattr(value, "py_func")}
     assert found == {name for name, _ in inspect.getmembers(oracle, inspect.isfunction)}
 
 
@@ -64,11 +66,18 @@ def test_convolution(rule: Conv, seed: int, dtype: str) -> None:
     unit, amount = events_of(rng, n_source, dtype)
     (h, w), shape = rule.target_map(), _geometry(rule)
     p = Projection(source="a", target="b", rule=rule, weight_mv=1.0, delay_ms=0.0)
-    weight = _weights(p, {})[0].reshape(c, *rule.kernel(), c_out // rule.groups).astype(dtype)
+    weight = _weights(p, {})[0].reshape(c, *rule.kernel(), c_out // rule.groups)
+    weight = np.ascontiguousarray(weight, dtype)
     one, two = np.zeros(n_target, dtype), np.zeros(n_target, dtype)
     added = kernel.conv_events(one, unit, amount, unit.size, weight, shape)
     assert added == oracle.conv_events(two, unit, amount, unit.size, weight, shape)
     assert one.tobytes() == two.tobytes()
+    pixel = int(rng.integers(rule.height * rule.width))
+    for name in ("windows_over", "rows_over")[: 2 if rule.stride_w == rule.dilation_w == 1 else 1]:
+        found = [np.full((rule.kernel()[0] * rule.kernel()[1], 3), -1) for _ in range(2)]
+        counts = [getattr(m, name)(pixel, shape, one) for m, one in zip((kernel, oracle), found, strict=True)]
+        assert name == "rows_over" and counts[1][0] == counts[0][0] == 0 or counts[0] == counts[1]
+        assert found[0].tobytes() == found[1].tobytes()
     graded = (unit, amount, unit.size, kernel.CONV, n_target, shape)
     assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
     x = np.zeros(n_source)
@@ -108,7 +117,7 @@ def test_dense(dtype: str, n_events: int) -> None:
     assert one.tobytes() == two.tobytes()
     amount[: n_events // 2] = 1
     amount[:1] = -1
-    shape = np.zeros(kernel.N_GEOMETRY, np.int64)
+    shape = np.zeros(layer_windows.N_GEOMETRY, np.int64)
     for rule in (kernel.DENSE, kernel.ONE_TO_ONE, kernel.MAX_POOL):
         graded = (unit, amount, n_events, rule, 7, shape)
         assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
@@ -130,7 +139,8 @@ def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
                 unit, amount, current = np.zeros(n, np.int32), np.zeros(n), drive.copy()
                 rest = (levels, most) if name == "fire_signed" else (subtract, most)
                 m = getattr(module, name)(potential, current, count, threshold, *rest, unit, amount)
-                found.append((m, unit.tobytes(), amount.tobytes(), potential.tobytes(), count.tobytes()))
+                sent = unit[:m].tobytes(), amount[:m].tobytes()
+                found.append((m, *sent, potential.tobytes(), count.tobytes()))
             assert found[0] == found[1]
             for _, count in states:
                 np.clip(count, 0, levels, out=count)

@@ -1,0 +1,146 @@
+"""What the conversion benchmarks share: settings of a conversion, their choice, and files of results.
+
+Settings are chosen on calibration images alone: of all that are tried, the one whose outputs agree with the
+trained network's for most of them, at equal agreement the one with the smallest error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from snnsim.atomic import write_text
+from snnsim.converters.convert import Conversion, convert
+
+RESULTS = Path(__file__).resolve().parent / "results"
+STEPS = (1, 2, 4, 8, 16, 32)
+N_CALIBRATION = 1024
+_PART = 250  # images at a time
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Arguments of a conversion; levels 0 but for exact ones."""
+
+    method: str
+    timesteps: int
+    levels: int = 0
+    normalisation: str = "mse"
+    correction: str = "none"
+
+    @property
+    def label(self) -> str:
+        if self.method == "exact":
+            return f"exact, {self.levels} levels"
+        return f"{self.method}, {self.normalisation}, correction {self.correction}"
+
+    def convert(self, model: Any, calibration: np.ndarray, **more: Any) -> Conversion:
+        if self.method == "exact":
+            given = {"timesteps": self.timesteps, "levels": self.levels, **more}
+            return convert(model, calibration, "exact", **given)
+        return convert(
+            model, calibration, self.method, timesteps=self.timesteps, normalisation=self.normalisation,
+            correction=self.correction,
+        )  # fmt: skip
+
+
+def rates(method: str, timesteps: int) -> list[Setting]:
+    """What is tried for one number of steps."""
+    found = [Setting(method, timesteps, 0, name) for name in ("mse", "balanced", "percentile")]
+    return found + [Setting(method, timesteps, 0, "mse", how) for how in ("bias", "potential")]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A conversion, its agreement on calibration images, and the seconds that it took."""
+
+    setting: Setting
+    conversion: Conversion
+    agreement: float
+    error: float
+    convert_s: float
+    choose_s: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            **asdict(self.setting),
+            "agreement_on_calibration": self.agreement,
+            "error_on_calibration": self.error,
+            "convert_s": self.convert_s,
+            "choose_s": self.choose_s,
+        }
+
+
+def choose(
+    model: Any, calibration: np.ndarray, wanted: np.ndarray, settings: Sequence[Setting]
+) -> Chosen:
+    """The best of all settings on calibration images, where the source gives `wanted`, float[n, outputs]."""
+    began, found = time.perf_counter(), []
+    for setting in settings:
+        used = time.process_time()
+        made = setting.convert(model, calibration)
+        seconds = time.process_time() - used
+        outputs = outputs_of(made, calibration)
+        agreement = float((outputs.argmax(1) == wanted.argmax(1)).mean())
+        error = float(np.sqrt(((outputs - wanted) ** 2).mean() / (wanted**2).mean()))
+        found.append((agreement, -error, setting, made, seconds))
+    agreement, error, setting, made, seconds = max(found, key=lambda one: one[:2])
+    return Chosen(setting, made, agreement, -error, seconds, time.perf_counter() - began)
+
+
+def outputs_of(conversion: Conversion, images: np.ndarray) -> np.ndarray:
+    """float[n, outputs]"""
+    parts = [conversion.predict(images[low : low + _PART]) for low in range(0, len(images), _PART)]
+    return np.concatenate(parts)
+
+
+def source_outputs(model: Any, images: np.ndarray) -> np.ndarray:
+    """float32[n, outputs] of the trained network in torch."""
+    import torch
+
+    with torch.no_grad():
+        return np.concatenate([model(part).numpy() for part in torch.from_numpy(images).split(_PART)])
+
+
+def right(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """The share of samples whose largest output is that of their class."""
+    return float((outputs.argmax(1) == labels[: len(outputs)]).mean())
+
+
+class Store:
+    """Rows of a benchmark in a JSON file, each kept as soon as it is known, and then not made again."""
+
+    def __init__(self, name: str, command: str, *, again: bool = False) -> None:
+        self.path = RESULTS / f"{name}.json"
+        self.head = {
+            "benchmark": name,
+            "command": command,
+            **{package: version(package) for package in ("snnsim", "torch", "numpy", "numba")},
+            "python": platform.python_version(),
+            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        }
+        self.rows: dict[str, Any] = {}
+        if self.path.exists() and not again:
+            self.rows = json.loads(self.path.read_text())["rows"]
+
+    def row(self, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if key not in self.rows:
+            began = time.perf_counter()
+            self.rows[key] = make()
+            print(f"{key}  ({time.perf_counter() - began:.0f} s)", flush=True)
+            self.save()
+        return self.rows[key]
+
+    def save(self) -> None:
+        self.path.parent.mkdir(exist_ok=True)
+        record = {**self.head, "date": time.strftime("%Y-%m-%d", time.gmtime()), "rows": self.rows}
+        write_text(self.path, json.dumps(record, indent=2) + "\n")
