@@ -130,7 +130,8 @@ class Plastic(NamedTuple):
     last_noted: np.ndarray  # int64[n_q, n_ranges]  latest of all, -1 for none
     caught_up: np.ndarray  # int64[n_q, n_ranges]  weights hold all noted spikes of earlier steps
     rule: np.ndarray  # int64[n_q, 4]  learns, dependence, nearest, normalise every so many steps (0: never)
-    constant: np.ndarray  # float64[n_q, N_CONSTANTS]  see kernels/plasticity.py
+    constant: np.ndarray  # F[n_q, N_CONSTANTS]  see kernels/stdp.py, as for the next
+    rate: np.ndarray  # float64[n_q, 2]
     decay_plus: np.ndarray  # F[n_q, n_table + 1]  -1 for no spike, then exp(-k dt / tau_plus)
     total: np.ndarray  # float64[n_post]  working memory, as are the next five, a row for each range
     waiting: np.ndarray  # int64[n_ranges, WAITING]  entries at which a spike arrives

@@ -117,7 +117,8 @@ def locate_rows(plastic, q, r, waiting):
 def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
     """The first `waiting` spikes of the queue arrive; what the next ones need is fetched meanwhile."""
     target, weight = plastic.rows.target, plastic.rows.weight
-    rule, constant, decay = plastic.rule[q], plastic.constant[q], plastic.decay_plus[q]
+    rule, constant = plastic.rule[q], plastic.constant[q]
+    decay, rate = plastic.decay_plus[q], plastic.rate[q, RATE_PLUS]
     learns, dependence, nearest = rule[LEARNS] != 0, rule[DEPENDENCE], rule[NEAREST] != 0
     memory = plastic.arrived
     post = plastic.post_base[q] + plastic.piece_low[q, r]
@@ -155,16 +156,17 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
                 i = np.int64(target[s])
                 if late:
                     catch_up_one(
-                        weight, s, plastic.noted, post + i, since, lag, trace, decay, dependence, constant
-                    )
+                        weight, s, plastic.noted, post + i, since, lag, trace, decay, rate, dependence,
+                        constant,
+                    )  # fmt: skip
                 if learning:
-                    weight[s] = depressed(np.float64(weight[s]), y[i], dependence, constant)
+                    weight[s] = depressed(weight[s], y[i], dependence, constant)
                 arrived[i] += weight[s]
         else:
             if late:
                 catch_up(
                     weight, target, low, high, plastic.noted, post, end, found, n_found, met,
-                    step, caught_up, last_noted, trace, decay, rule, constant,
+                    step, caught_up, last_noted, trace, decay, rate, rule, constant,
                 )  # fmt: skip
             if learning:
                 depress(arrived, weight[low:high], target[low:high], y, met, dependence, constant)
@@ -172,7 +174,7 @@ def arrive_waiting(buffer, plastic, q, r, waiting, t, at, learning):
                 add(arrived, weight[low:high], target[low:high])
         if nearest:
             trace = 0.0
-        memory[e, TRACE] = decayed(trace, decay, constant[RATE_PLUS], t - step) + 1.0
+        memory[e, TRACE] = decayed(trace, decay, rate, t - step) + 1.0
         memory[e, STEP] = t
 
 
@@ -206,7 +208,7 @@ def catch_up_all(plastic, q, r, t):
                 rows.weight, rows.target, low, high, plastic.noted, post, end,
                 plastic.found[r], plastic.n_found[r], plastic.met[r], step, caught_up, last_noted,
                 plastic.arrived[e, TRACE], plastic.decay_plus[q],
-                plastic.rule[q], plastic.constant[q],
+                plastic.rate[q, RATE_PLUS], plastic.rule[q], plastic.constant[q],
             )  # fmt: skip
     for n in range(plastic.noted.shape[0]):  # NOTED would be unrolled: five times the code
         for i in range(post, end):
@@ -236,7 +238,7 @@ def weights_now(out, plastic, q, position, entry):
             catch_up_one(
                 out, k, plastic.noted, plastic.post_base[q] + plastic.piece_low[q, r] + rows.target[s],
                 max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived, plastic.arrived[e, TRACE],
-                table, plastic.rule[q, DEPENDENCE], constant,
+                table, plastic.rate[q, RATE_PLUS], plastic.rule[q, DEPENDENCE], constant,
             )  # fmt: skip
 
 
@@ -246,7 +248,7 @@ def fade(plastic, q, r):
     if plastic.rule[q, LEARNS] == 0:
         return
     low = plastic.post_base[q] + plastic.piece_low[q, r]
-    factor = plastic.constant[q, FACTOR_MINUS]
+    factor = plastic.rate[q, FACTOR_MINUS]
     for i in range(low, low + plastic.piece_n[q, r]):
         trace = plastic.post_trace[i] * factor
         plastic.post_trace[i] = trace if trace > _FAINT else 0.0
@@ -307,6 +309,6 @@ def normalise(plastic, q, r, t):
     for s in range(target.size):
         total[target[s]] += np.float64(weight[s])
     for i in range(total.size):
-        total[i] = plastic.constant[q, TOTAL] / total[i] if total[i] != 0.0 else 1.0
+        total[i] = np.float64(plastic.constant[q, TOTAL]) / total[i] if total[i] != 0.0 else 1.0
     for s in range(target.size):
         weight[s] = np.float64(weight[s]) * total[target[s]]

@@ -11,8 +11,8 @@ from numba import njit
 
 LEARNS, DEPENDENCE, NEAREST, NORMALISE_EVERY = 0, 1, 2, 3  # columns of Plastic.rule
 A_PLUS, A_MINUS, W_MIN, W_MAX, MU_PLUS, MU_MINUS, W_0, TOTAL = 0, 1, 2, 3, 4, 5, 6, 7
-RATE_PLUS, FACTOR_MINUS = 8, 9  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.constant
-N_CONSTANTS = 10
+N_CONSTANTS = 8  # columns of Plastic.constant
+RATE_PLUS, FACTOR_MINUS = 0, 1  # dt / tau_plus, exp(-dt / tau_minus).  Columns of Plastic.rate
 ADDITIVE, MULTIPLICATIVE, POWER, POWER_LAW = 0, 1, 2, 3
 NOTED = 16  # postsynaptic spikes noted for each neuron; before there are more, all synapses catch up
 PIECE = 1024  # synapses that catch up together
@@ -28,9 +28,16 @@ def decayed(trace, table, rate, steps):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+def power(base, exponent, constant):
+    """max(base, 0) ** exponent as F, that of `constant`."""
+    return constant.dtype.type(max(np.float64(base), 0.0) ** np.float64(exponent))
+
+
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def depressed(w, trace, dependence, constant):
     """The weight after a presynaptic arrival that meets the postsynaptic trace.
 
+    In the precision of the weights, all F; powers alone in float64.
     Normalisation, or rounding to float32, may have left w outside its bounds: no power of such a distance.
     """
     w_min, w_max = constant[W_MIN], constant[W_MAX]
@@ -41,7 +48,7 @@ def depressed(w, trace, dependence, constant):
     elif dependence == MULTIPLICATIVE:
         size = w - w_min
     else:
-        size = (w_max - w_min) * (max(w - w_min, 0.0) / (w_max - w_min)) ** constant[MU_MINUS]
+        size = (w_max - w_min) * power((w - w_min) / (w_max - w_min), constant[MU_MINUS], constant)
     return min(max(w - constant[A_MINUS] * size * trace, w_min), w_max)
 
 
@@ -52,11 +59,12 @@ def potentiated(w, trace, dependence, constant):
     if dependence == ADDITIVE:
         size = w_max - w_min
     elif dependence == POWER_LAW:
-        size = constant[W_0] ** (1.0 - constant[MU_PLUS]) * w ** constant[MU_PLUS]
+        mu = constant[MU_PLUS]
+        size = power(constant[W_0], constant.dtype.type(1) - mu, constant) * power(w, mu, constant)
     elif dependence == MULTIPLICATIVE:
         size = w_max - w
     else:
-        size = (w_max - w_min) * (max(w_max - w, 0.0) / (w_max - w_min)) ** constant[MU_PLUS]
+        size = (w_max - w_min) * power((w_max - w) / (w_max - w_min), constant[MU_PLUS], constant)
     return min(max(w + constant[A_PLUS] * size * trace, w_min), w_max)
 
 
@@ -77,18 +85,19 @@ def depress(arrived, weight, target, y, met, dependence, constant):
     """
     if dependence == POWER:
         for s in range(target.size):
-            weight[s] = depressed(np.float64(weight[s]), y[target[s]], POWER, constant)
+            weight[s] = depressed(weight[s], y[target[s]], POWER, constant)
             arrived[target[s]] += weight[s]
         return
     w_min, w_max, a_minus = constant[W_MIN], constant[W_MAX], constant[A_MINUS]
-    offset = w_max - w_min if dependence == ADDITIVE else (0.0 if dependence == POWER_LAW else -w_min)
-    slope = 0.0 if dependence == ADDITIVE else 1.0
+    zero, one = constant.dtype.type(0), constant.dtype.type(1)
+    offset = w_max - w_min if dependence == ADDITIVE else (zero if dependence == POWER_LAW else -w_min)
+    slope = zero if dependence == ADDITIVE else one
     for first in range(0, target.size, PIECE):
         w, to = weight[first : first + PIECE], target[first : first + PIECE]
         for s in range(to.size):
             met[s] = y[to[s]]
         for s in range(w.size):
-            old = np.float64(w[s])
+            old = w[s]
             w[s] = min(max(old - a_minus * (offset + slope * old) * met[s], w_min), w_max)
         add(arrived, w, to)
 
@@ -96,7 +105,7 @@ def depress(arrived, weight, target, y, met, dependence, constant):
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def catch_up(
     weight, target, low, high, noted, post, end, found, n_found, met,
-    arrived, caught_up, last_noted, trace, decay, rule, constant,
+    arrived, caught_up, last_noted, trace, decay, rate, rule, constant,
 ):  # fmt: skip
     """Potentiate the synapses low <= s < high of one source by the spikes noted since its last arrival.
 
@@ -112,18 +121,20 @@ def catch_up(
     dependence = rule[DEPENDENCE]
     if high - low <= FEW:
         for s in range(low, high):
-            catch_up_one(weight, s, noted, post + target[s], since, lag, trace, decay, dependence, constant)
+            i = post + target[s]
+            catch_up_one(weight, s, noted, i, since, lag, trace, decay, rate, dependence, constant)
     else:
         catch_up_many(
             weight[low:high], target[low:high], noted, post, end, found, n_found, met,
-            since, lag, last_noted - arrived + 1 < decay.size, trace, decay, dependence, constant,
+            since, lag, last_noted - arrived + 1 < decay.size, trace, decay, rate,
+            dependence, constant,
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 def catch_up_many(
     weight, target, noted, post, end, found, n_found, met,
-    since, lag, tabulated, trace, decay, dependence, constant,
+    since, lag, tabulated, trace, decay, rate, dependence, constant,
 ):  # fmt: skip
     """Potentiate the synapses of a row, F[m] and uint16[m], by the spikes noted since; see catch_up.
 
@@ -136,8 +147,9 @@ def catch_up_many(
     linear = tabulated and dependence in (ADDITIVE, MULTIPLICATIVE)
     n_dense, before_since = np.int64(linear and lag == -np.int64(since)), np.int64(since) - 1
     w_min, w_max, a_plus = constant[W_MIN], constant[W_MAX], constant[A_PLUS]
+    zero, one, first_trace = constant.dtype.type(0), constant.dtype.type(1), constant.dtype.type(trace)
     offset = w_max - w_min if dependence == ADDITIVE else w_max
-    slope = 0.0 if dependence == ADDITIVE else -1.0
+    slope = zero if dependence == ADDITIVE else -one
     for first in range(0, target.size, PIECE):
         w, to = weight[first : first + PIECE], target[first : first + PIECE]
         some, note, size = found[n_dense], noted[n_dense, post:end], np.uint64(0)
@@ -159,31 +171,31 @@ def catch_up_many(
             if linear:
                 for k in range(some.size):
                     s = some[k]
-                    x = trace * decay[np.uint64(np.int64(note[to[s]]) + lag + 1)]
-                    old = np.float64(w[s])
+                    x = first_trace * decay[np.uint64(np.int64(note[to[s]]) + lag + 1)]
+                    old = w[s]
                     w[s] = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
             else:
                 for k in range(some.size):
                     s = some[k]
-                    x = decayed(trace, decay, constant[RATE_PLUS], np.int64(note[to[s]]) + lag)
-                    w[s] = potentiated(np.float64(w[s]), x, dependence, constant)
+                    x = decayed(first_trace, decay, rate, np.int64(note[to[s]]) + lag)
+                    w[s] = potentiated(w[s], constant.dtype.type(x), dependence, constant)
         if n_dense > 0:
             note = noted[0, post:end]
             for s in range(to.size):
                 met[s] = decay[np.uint64(max(np.int64(note[to[s]]), before_since) - before_since)]
             for s in range(w.size):
-                old, x = np.float64(w[s]), trace * met[s]
+                old, x = w[s], first_trace * met[s]
                 new = min(max(old + a_plus * (offset + slope * old) * x, w_min), w_max)
-                w[s] = new if x >= 0.0 else old
+                w[s] = new if x >= zero else old
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
-def catch_up_one(weight, s, noted, i, since, lag, trace, decay, dependence, constant):
+def catch_up_one(weight, s, noted, i, since, lag, trace, decay, rate, dependence, constant):
     """Potentiate synapse s, onto target i, by the spikes noted since; see catch_up."""
     n = 0
     while n < NOTED and noted[n, i] >= since:
         n += 1
     while n > 0:
         n -= 1
-        x = decayed(trace, decay, constant[RATE_PLUS], np.int64(noted[n, i]) + lag)
-        weight[s] = potentiated(np.float64(weight[s]), x, dependence, constant)
+        x = decayed(constant.dtype.type(trace), decay, rate, np.int64(noted[n, i]) + lag)
+        weight[s] = potentiated(weight[s], constant.dtype.type(x), dependence, constant)

@@ -36,7 +36,7 @@ def build_plastic(
     n_q, n_r = len(names), units.n_ranges
     sizes = _ints(units.size[p.target] for p in projections)
     n_post = int(sizes.sum())
-    rule, constant, decay = _rule_tables(network, names, dt_ms)
+    rule, constant, rate, decay = _rule_tables(network, names, dt_ms)
     n_cells = rows.n_rows * (rows.delay_high - rows.delay_low + 1) * n_r
     n_synapses = rows.base[:, -1] - rows.base[:, 0]
     own, n_arrived = n_synapses < n_cells, np.minimum(n_synapses, n_cells)
@@ -56,7 +56,8 @@ def build_plastic(
         last_noted=np.full((n_q, n_r), -1, dtype=np.int64),
         caught_up=np.zeros((n_q, n_r), dtype=np.int64),
         rule=rule,
-        constant=constant,
+        constant=constant.astype(dtype),
+        rate=rate,
         decay_plus=decay.astype(dtype),
         total=np.zeros(n_post),
         waiting=np.zeros((n_r, WAITING), dtype=np.int64),
@@ -108,9 +109,9 @@ def build_rows(
 
 def _rule_tables(
     network: Network, names: list[str], dt_ms: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     rule = np.zeros((len(names), 4), dtype=np.int64)
-    constant = np.zeros((len(names), columns.N_CONSTANTS))
+    constant, rate = np.zeros((len(names), columns.N_CONSTANTS)), np.zeros((len(names), 2))
     decay = np.full((len(names), _DECAY_TABLE + 1), -1.0)
     codes = {
         "additive": columns.ADDITIVE,
@@ -123,17 +124,16 @@ def _rule_tables(
         if isinstance(stdp, STDP):
             nearest = int(stdp.pairing == "nearest")
             rule[q, :3] = 1, codes[stdp.dependence], nearest
-            rate = dt_ms / stdp.tau_plus_ms
+            rate[q] = dt_ms / stdp.tau_plus_ms, np.exp(-dt_ms / stdp.tau_minus_ms)
             constant[q, : columns.TOTAL] = (
                 stdp.a_plus, stdp.a_minus, stdp.w_min, stdp.w_max, stdp.mu_plus, stdp.mu_minus, stdp.w_0,
             )  # fmt: skip
-            constant[q, columns.RATE_PLUS :] = rate, np.exp(-dt_ms / stdp.tau_minus_ms)
-            decay[q, 1:] = np.exp(-np.arange(_DECAY_TABLE) * rate)
+            decay[q, 1:] = np.exp(-np.arange(_DECAY_TABLE) * rate[q, columns.RATE_PLUS])
         if norm is not None:
             where = f"projections.{name}.normalisation.every_ms"
             rule[q, columns.NORMALISE_EVERY] = to_steps(norm.every_ms, dt_ms, where, least=1)
             constant[q, columns.TOTAL] = norm.total
-    return rule, constant, decay
+    return rule, constant, rate, decay
 
 
 def _ints(items: Iterable[int]) -> np.ndarray:

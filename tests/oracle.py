@@ -277,34 +277,37 @@ def _fired(layout: Layout, spikes: Spikes, step: int, lists: range) -> list[int]
 
 def decayed(trace: float, table: Array, rate: float, steps: int) -> float:
     if steps + 1 < len(table):
-        return float(trace) * float(table[steps + 1])
+        return trace * table[steps + 1]
     return float(trace) * math.exp(-int(steps) * float(rate))
 
 
-def depressed(w: float, trace: float, dependence: int, constant: Array) -> float:
-    c = [float(x) for x in constant]
-    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
+def power(base: Any, exponent: Any, constant: Array) -> Any:
+    return constant.dtype.type(max(float(base), 0.0) ** float(exponent))
+
+
+def depressed(w: Any, trace: Any, dependence: int, constant: Array) -> Any:
+    low, high = constant[stdp.W_MIN], constant[stdp.W_MAX]
     width = high - low
     size = {
         stdp.ADDITIVE: lambda: width,
         stdp.MULTIPLICATIVE: lambda: w - low,
-        stdp.POWER: lambda: width * (max(w - low, 0.0) / width) ** c[stdp.MU_MINUS],
+        stdp.POWER: lambda: width * power((w - low) / width, constant[stdp.MU_MINUS], constant),
         stdp.POWER_LAW: lambda: w,
     }[dependence]()
-    return min(max(w - c[stdp.A_MINUS] * size * trace, low), high)
+    return min(max(w - constant[stdp.A_MINUS] * size * trace, low), high)
 
 
-def potentiated(w: float, trace: float, dependence: int, constant: Array) -> float:
-    c = [float(x) for x in constant]
-    low, high = c[stdp.W_MIN], c[stdp.W_MAX]
-    width = high - low
+def potentiated(w: Any, trace: Any, dependence: int, constant: Array) -> Any:
+    low, high = constant[stdp.W_MIN], constant[stdp.W_MAX]
+    width, mu = high - low, constant[stdp.MU_PLUS]
+    rest = constant.dtype.type(1) - mu
     size = {
         stdp.ADDITIVE: lambda: width,
         stdp.MULTIPLICATIVE: lambda: high - w,
-        stdp.POWER: lambda: width * (max(high - w, 0.0) / width) ** c[stdp.MU_PLUS],
-        stdp.POWER_LAW: lambda: c[stdp.W_0] ** (1.0 - c[stdp.MU_PLUS]) * w ** c[stdp.MU_PLUS],
+        stdp.POWER: lambda: width * power((high - w) / width, mu, constant),
+        stdp.POWER_LAW: lambda: power(constant[stdp.W_0], rest, constant) * power(w, mu, constant),
     }[dependence]()
-    return min(max(w + c[stdp.A_PLUS] * size * trace, low), high)
+    return min(max(w + constant[stdp.A_PLUS] * size * trace, low), high)
 
 
 def first_at_least(ids: Array, low: int, high: int, unit: int) -> int:
@@ -404,9 +407,9 @@ def memory_of(plastic: Plastic, q: int, place: int, low: int) -> int:
 
 
 def _pre_trace(plastic: Plastic, q: int, e: int, t: int) -> float:
-    rate = float(plastic.constant[q, stdp.RATE_PLUS])
+    rate = float(plastic.rate[q, stdp.RATE_PLUS])
     return decayed(
-        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], rate, t - int(plastic.arrived[e, pl.STEP])
+        plastic.arrived[e, pl.TRACE], plastic.decay_plus[q], rate, t - int(plastic.arrived[e, pl.STEP])
     )
 
 
@@ -422,7 +425,7 @@ def depress(
     for s in range(len(target)):
         if dependence != stdp.POWER:
             met[s % stdp.PIECE] = y[target[s]]
-        weight[s] = depressed(float(weight[s]), float(y[target[s]]), dependence, constant)
+        weight[s] = depressed(weight[s], y[target[s]], dependence, constant)
         arrived[target[s]] += weight[s]
 
 
@@ -439,17 +442,18 @@ def _catch_up_entry(plastic: Plastic, q: int, r: int, entry: int) -> None:
     catch_up(
         plastic.rows.weight, plastic.rows.target, row.start, row.stop, plastic.noted, *ends,
         plastic.found[r], plastic.n_found[r], plastic.met[r], step, int(plastic.caught_up[q, r]), last,
-        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q], plastic.rule[q], plastic.constant[q],
+        float(plastic.arrived[e, pl.TRACE]), plastic.decay_plus[q],
+        float(plastic.rate[q, stdp.RATE_PLUS]), plastic.rule[q], plastic.constant[q],
     )  # fmt: skip
 
 
 def catch_up(
     weight: Array, target: Array, low: int, high: int, noted: Array, post: int, end: int, found: Array,
     n_found: Array, met: Array, arrived: int, caught_up: int, last_noted: int, trace: float, decay: Array,
-    rule: Array, constant: Array,
+    rate: float, rule: Array, constant: Array,
 ) -> None:  # fmt: skip
     since, lag = max(arrived - caught_up, 0) + 1, caught_up - 1 - arrived
-    law = trace, decay, int(rule[stdp.DEPENDENCE]), constant
+    law = trace, decay, rate, int(rule[stdp.DEPENDENCE]), constant
     if high - low > stdp.FEW:
         row, to = weight[low:high], target[low:high]
         tabulated = last_noted - arrived < len(decay) - 1
@@ -461,12 +465,13 @@ def catch_up(
 
 def catch_up_many(
     weight: Array, target: Array, noted: Array, post: int, end: int, found: Array, n_found: Array,
-    met: Array, since: int, lag: int, tabulated: bool, trace: float, decay: Array, dependence: int,
-    constant: Array,
+    met: Array, since: int, lag: int, tabulated: bool, trace: float, decay: Array, rate: float,
+    dependence: int, constant: Array,
 ) -> None:  # fmt: skip
     """One synapse after the other; the lists of a kernel, which it goes by, are written but not read."""
     for s in range(len(target)):
-        catch_up_one(weight, s, noted, post + int(target[s]), since, lag, trace, decay, dependence, constant)
+        i = post + int(target[s])
+        catch_up_one(weight, s, noted, i, since, lag, trace, decay, rate, dependence, constant)
     for first in range(0, len(target), stdp.PIECE):
         left = list(range(first, min(first + stdp.PIECE, len(target))))
         dense = tabulated and dependence in (stdp.ADDITIVE, stdp.MULTIPLICATIVE) and lag == -since
@@ -485,12 +490,12 @@ def catch_up_many(
 
 def catch_up_one(
     weight: Array, s: int, noted: Array, i: int, since: int, lag: int, trace: float, decay: Array,
-    dependence: int, constant: Array,
+    rate: float, dependence: int, constant: Array,
 ) -> None:  # fmt: skip
     for note in reversed(noted[:, i].tolist()):
         if note >= since:
-            x = decayed(trace, decay, float(constant[stdp.RATE_PLUS]), note + lag)
-            weight[s] = potentiated(float(weight[s]), x, dependence, constant)
+            x = decayed(constant.dtype.type(trace), decay, rate, note + lag)
+            weight[s] = potentiated(weight[s], constant.dtype.type(x), dependence, constant)
 
 
 def catch_up_all(plastic: Plastic, q: int, r: int, t: int) -> None:
@@ -514,15 +519,17 @@ def weights_now(out: Array, plastic: Plastic, q: int, position: Array, entry: Ar
         for note in reversed(notes[notes > 0].tolist()):
             step = note - 1 + int(plastic.caught_up[q, r])
             if arrived >= 0 and step >= since:
-                x = _pre_trace(plastic, q, e, step)
+                exact, rate = plastic.constant.dtype.type, float(plastic.rate[q, stdp.RATE_PLUS])
+                trace = exact(plastic.arrived[e, pl.TRACE])
+                x = exact(decayed(trace, plastic.decay_plus[q], rate, step - arrived))
                 dependence = int(plastic.rule[q, stdp.DEPENDENCE])
-                out[k] = potentiated(float(out[k]), x, dependence, plastic.constant[q])
+                out[k] = potentiated(out[k], x, dependence, plastic.constant[q])
 
 
 def fade(plastic: Plastic, q: int, r: int) -> None:
     for i in _targets(plastic, q, r) if plastic.rule[q, stdp.LEARNS] else ():
-        y = float(plastic.post_trace[i]) * float(plastic.constant[q, stdp.FACTOR_MINUS])
-        plastic.post_trace[i] = y if y > 1e-200 else 0.0
+        y = float(plastic.post_trace[i]) * float(plastic.rate[q, stdp.FACTOR_MINUS])
+        plastic.post_trace[i] = y if y > 1e-30 else 0.0
 
 
 def post_spikes(

@@ -128,9 +128,9 @@ class _Synapses:
             self.factor = float(np.exp(-sim.dt_ms / projection.plasticity.tau_minus_ms))
             self.all_pairs = projection.plasticity.pairing == "all"
 
-    def pre_trace(self, s: int, t: int) -> float:
+    def pre_trace(self, s: int, t: int, dtype: type[np.floating] = np.float64) -> Any:
         step, x = self.x[s]
-        return oracle.decayed(x, self.table, self.rate, t - step)
+        return dtype(oracle.decayed(dtype(x), self.table, self.rate, t - step))
 
     def fade(self) -> None:
         """Postsynaptic traces decay step by step."""
@@ -141,14 +141,15 @@ class _Synapses:
         r = self.p.plasticity
         assert isinstance(r, STDP)
         code = ["additive", "multiplicative", "power", "power_law"].index(r.dependence)
-        return code, np.array([r.a_plus, r.a_minus, r.w_min, r.w_max, r.mu_plus, r.mu_minus, r.w_0])
+        values = [r.a_plus, r.a_minus, r.w_min, r.w_max, r.mu_plus, r.mu_minus, r.w_0]
+        return code, np.array(values, self.weight.dtype)
 
     def arrive(self, s: int, t: int, learning: bool) -> Any:
         """A presynaptic spike at synapse s; the weight that it delivers."""
         if self.p.plasticity is not None:
             if learning:
-                y = float(self.y[self.target[s]])
-                self.weight[s] = oracle.depressed(float(self.weight[s]), y, *self.constants())
+                y = self.y[self.target[s]]
+                self.weight[s] = oracle.depressed(self.weight[s], y, *self.constants())
             self.x[s] = t, (self.pre_trace(s, t) if self.all_pairs else 0.0) + 1.0
         return self.weight[s]
 
@@ -157,9 +158,9 @@ class _Synapses:
         if self.p.plasticity is None:
             return
         for s in self.by_target[k] if learning else []:
-            x = self.pre_trace(s, t)
+            x = self.pre_trace(s, t, self.weight.dtype.type)
             if self.x[s][1] > 0:
-                self.weight[s] = oracle.potentiated(float(self.weight[s]), x, *self.constants())
+                self.weight[s] = oracle.potentiated(self.weight[s], x, *self.constants())
         self.y[k] = (self.y[k] if self.all_pairs else 0.0) + 1.0
 
     def normalise(self) -> None:
