@@ -12,7 +12,7 @@ from snnsim.checks import check
 from snnsim.errors import SimulationError
 from snnsim.fields import Rule
 from snnsim.identity import fingerprint
-from snnsim.kernels.barrier import ABORT, PATIENCE
+from snnsim.kernels.barrier import ABORT, new_barrier, restart
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
 from snnsim.network import Network
@@ -70,7 +70,7 @@ class RangeSimulator(Simulator):
         self._learning = False
         dtype = np.dtype(network.precision)
         self._memory = [working_memory(dtype) for _ in range(self.threads)]
-        self._sync = np.zeros(PATIENCE + 16 * self.threads, dtype=np.int64)
+        self._sync = new_barrier()
         self._tables: dict[str, SynapseTable] = {}
         self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
         self._weight_probes = {n: p for n, p in network.probes.items() if p.variable == "weight"}
@@ -109,7 +109,7 @@ class RangeSimulator(Simulator):
 
     def _advance(self, begin: int, end: int) -> int:
         self._taps.recorder.n_spikes[0] = 0
-        self._sync[:PATIENCE] = 0
+        restart(self._sync)
         others = []
         try:
             for tid in range(1, self.threads):
