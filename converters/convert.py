@@ -245,7 +245,7 @@ def rated(
     """Conversion to rates or bursts; source as `activations` gives it for data."""
     choice, most = NORMALISATIONS[normalisation], _MOST if method == "burst" else 1
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
-    network = build(graph, coding)
+    network = build(graph, coding).replace(precision="float32")
     if correction != "none":
         flat = data.reshape(len(data), -1)
         network = corrected(network, flat, source, timesteps, correction)

@@ -44,7 +44,6 @@ from snnsim.kernels.layers import (
     fire_first,
     fire_integrate,
     fire_signed,
-    graded_additions,
     one_to_one_events,
     pass_maximum,
     pass_on,
@@ -124,46 +123,77 @@ def advance_sample(b, t, graph, cells, given, outcome, sample, work):
         if graph.kind[p] == INPUT:
             n = take_given(b, t - given.begin, low, high, given, unit, amount)
         else:
-            collect(b, t, p, graph, given, outcome, sample, work)
-            n = np.int64(fire(p, t, graph, cells, sample, work, unit, amount))
+            current = collect(b, t, p, graph, given, outcome, sample, work)
+            n = np.int64(fire(p, t, graph, cells, current, sample, work, unit, amount))
             moved = moved or n > 0
         sample.n_events[slot, p] = n
         outcome.events[b, p] += n
-        sent = amount.dtype.type(0)
         for e in range(n):
             sample.total[low + unit[e]] += amount[e]
-            sent += abs(amount[e])
-        outcome.sent[b, p] += sent
+        outcome.sent[b, p] += n if graph.kind[p] == INTEGRATE and graph.most[p] == 1 else size_of(amount, n)
     sample.quiet[0] = 0 if moved else sample.quiet[0] + 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def collect(b, t, p, graph, given, outcome, sample, work):
-    """What arrives at population p in step t of sample b, and its bias, in work.arrived."""
-    low, high = graph.first[p], graph.first[p + 1]
-    for j in range(graph.incoming[p], graph.incoming[p + 1]):
-        keeps = given.steps > 1 and graph.kind[graph.source[j]] == INPUT
-        if graph.rule[j] == MAX_POOL or t < graph.delay[j] or (keeps and t != given.begin):
-            continue
-        target = (sample.held if keeps else work.arrived)[graph.channel[j], low:high]
-        outcome.added[b, j] += deliver(j, t, target, graph, sample)
-        outcome.graded[b, j] += graded(j, t, target.size, graph, sample)
-    if given.steps > 1 and t >= given.begin and t < given.begin + given.steps:
-        for c in range(work.arrived.shape[0]):
-            current, held = work.arrived[c, low:high], sample.held[c, low:high]
-            for k in range(current.size):
-                current[k] += held[k]
-    if t < graph.bias_steps[p]:
-        current = work.arrived[0, low:high]
-        for k in range(current.size):
-            current[k] += graph.bias[low + k]
+def size_of(amount, n):
+    """The sum of n absolute amounts."""
+    found = 0.0
+    for e in range(n):
+        found += abs(amount[e])
+    return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fire(p, t, graph, cells, sample, work, unit, amount):
+def collect(b, t, p, graph, given, outcome, sample, work):
+    """What arrives at population p in step t of sample b; returns the current of its first channel."""
+    low, high = graph.first[p], graph.first[p + 1]
+    held = sample.held[:, low:high]
+    if t == 0 or t == given.begin or t == given.begin + given.steps or t == graph.bias_steps[p]:
+        hold(b, t, p, held, graph, given, outcome, sample)
+    constant = graph.kind[p] != CELLS
+    for j in range(graph.incoming[p], graph.incoming[p + 1]):
+        constant = constant and (is_held(j, graph, given) or graph.rule[j] == MAX_POOL)
+    if constant:
+        return held[0]
+    arrived = work.arrived[:, low:high]
+    arrived[:] = held
+    for j in range(graph.incoming[p], graph.incoming[p + 1]):
+        if graph.rule[j] != MAX_POOL and t >= graph.delay[j] and not is_held(j, graph, given):
+            arrive(b, j, t, arrived[graph.channel[j]], graph, outcome, sample)
+    return arrived[0]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def is_held(j, graph, given):
+    """Does projection j come from an input that stays the same for several steps?"""
+    return given.steps > 1 and graph.kind[graph.source[j]] == INPUT
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def hold(b, t, p, held, graph, given, outcome, sample):
+    """The current that stays the same from step t on: bias, and an input."""
+    held[:] = 0
+    if t < graph.bias_steps[p]:
+        held[0, :] = graph.bias[graph.first[p] : graph.first[p + 1]]
+    if t < given.begin or t >= given.begin + given.steps:
+        return
+    for j in range(graph.incoming[p], graph.incoming[p + 1]):
+        if is_held(j, graph, given):
+            arrive(b, j, t, held[graph.channel[j]], graph, outcome, sample)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def arrive(b, j, t, current, graph, outcome, sample):
+    added, graded = deliver(j, t, current, graph, sample)
+    outcome.added[b, j] += added
+    outcome.graded[b, j] += graded
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire(p, t, graph, cells, current, sample, work, unit, amount):
     """Population p advances and emits its events; returns their number."""
     low, high = graph.first[p], graph.first[p + 1]
-    potential, current, count = sample.potential[low:high], work.arrived[0, low:high], sample.spikes[low:high]
+    potential, count, flags = sample.potential[low:high], sample.spikes[low:high], work.spiked[: high - low]
     threshold, kind = graph.threshold[low:high], graph.kind[p]
     if cells is not None:  # noqa: SIM102 -- alone, it is decided when the kernel is compiled
         if kind == CELLS:
@@ -171,7 +201,7 @@ def fire(p, t, graph, cells, sample, work, unit, amount):
             return fire_cells(p, low, subtract, cells, sample, work, potential, count, unit, amount)
     if kind == INTEGRATE:
         return fire_integrate(
-            potential, current, count, threshold, graph.subtract[p] != 0, graph.most[p], unit, amount
+            potential, current, count, threshold, graph.subtract[p] != 0, graph.most[p], flags, unit, amount
         )
     if kind == SIGNED:
         return fire_signed(potential, current, count, threshold, graph.levels[p], graph.most[p], unit, amount)
@@ -182,7 +212,7 @@ def fire(p, t, graph, cells, sample, work, unit, amount):
         left = graph.begin[p] + graph.window[p] - t if t >= graph.begin[p] else np.int64(0)
         return fire_first(potential, current, count, threshold, left, graph.continuous[p] != 0, unit, amount)
     if kind == RELAY:
-        return pass_on(potential, current, unit, amount)
+        return pass_on(potential, current, flags, unit, amount)
     if kind == MAXIMUM:
         j = graph.incoming[p]
         q = graph.source[j]
@@ -190,7 +220,6 @@ def fire(p, t, graph, cells, sample, work, unit, amount):
         return pass_maximum(potential, total, graph.shape[j], unit, amount)
     for k in range(potential.size):
         potential[k] += current[k]
-        current[k] = 0
     return 0
 
 
@@ -210,34 +239,21 @@ def take_given(b, t, low, high, given, unit, amount):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def deliver(j, t, current, graph, sample):
-    """The events of step t - delay of projection j reach `current`; returns the number of additions."""
+    """The events of step t - delay of projection j reach `current`; returns the numbers of additions."""
     q = graph.source[j]
     slot = (t - graph.delay[j]) % sample.n_events.shape[0]
     n = sample.n_events[slot, q]
-    if n == 0:
-        return np.int64(0)
     low, high = graph.first[q], graph.first[q + 1]
     unit, amount = sample.unit[slot, low:high], sample.amount[slot, low:high]
     base, shape = graph.weight_base[j], graph.shape[j]
     if graph.rule[j] == DENSE:
         n_source = high - low
         weight = graph.weight[base : base + n_source * current.size].reshape((n_source, current.size))
-        return np.int64(dense_events(current, unit, amount, n, weight))
+        return dense_events(current, unit, amount, n, weight)
     if graph.rule[j] == CONV:
         size = (shape[IN_C], shape[KERNEL_H], shape[KERNEL_W], shape[OUT_C] // shape[GROUPS])
         n_weights = size[0] * size[1] * size[2] * size[3]
         weight = graph.weight[base : base + n_weights].reshape(size)
-        return np.int64(conv_events(current, unit, amount, n, weight, shape))
+        return conv_events(current, unit, amount, n, weight, shape)
     index = graph.target_of[graph.index_base[j] : graph.index_base[j] + high - low]
-    return np.int64(one_to_one_events(current, unit, amount, n, graph.weight[base], index))
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def graded(j, t, n_target, graph, sample):
-    """How many of the additions of `deliver` need a multiplication."""
-    q = graph.source[j]
-    slot = (t - graph.delay[j]) % sample.n_events.shape[0]
-    low, high = graph.first[q], graph.first[q + 1]
-    unit, amount = sample.unit[slot, low:high], sample.amount[slot, low:high]
-    n = sample.n_events[slot, q]
-    return np.int64(graded_additions(unit, amount, n, graph.rule[j], n_target, graph.shape[j]))
+    return one_to_one_events(current, unit, amount, n, graph.weight[base], index)

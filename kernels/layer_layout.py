@@ -71,7 +71,7 @@ class Outcome(NamedTuple):
     """What is counted of each sample."""
 
     events: np.ndarray  # int64[n_samples, n_p]
-    sent: np.ndarray  # F[n_samples, n_p]  sum of the absolute amounts of the events
+    sent: np.ndarray  # float64[n_samples, n_p]  sum of the absolute amounts of the events
     added: np.ndarray  # int64[n_samples, n_l]  additions (or multiplications and additions)
     graded: np.ndarray  # int64[n_samples, n_l]  those of them that need a multiplication
     ended: np.ndarray  # int64[n_samples]  steps until nothing was on its way
@@ -105,7 +105,7 @@ class State(NamedTuple):
     potential: np.ndarray  # F[n_rows, n_units]
     spikes: np.ndarray  # int32[n_rows, n_units]
     total: np.ndarray  # F[n_rows, n_units]  sum of the amounts of events
-    held: np.ndarray  # F[n_rows, n_channels, n_units]  current of an input that stays the same
+    held: np.ndarray  # F[n_rows, n_channels, n_units]  current that stays the same: bias, and an input
     unit: np.ndarray  # int32[n_rows, n_slots, n_units]  events of the last steps
     amount: np.ndarray  # F[n_rows, n_slots, n_units]
     n_events: np.ndarray  # int64[n_rows, n_slots, n_p]
@@ -136,8 +136,8 @@ class Sample(NamedTuple):
 class Work(NamedTuple):
     """What one thread works in."""
 
-    arrived: np.ndarray  # F[n_channels, n_units]  zero between steps
-    spiked: np.ndarray  # uint8[largest population of cells]
+    arrived: np.ndarray  # F[n_channels, n_units]
+    spiked: np.ndarray  # uint8[largest population]
     threshold: np.ndarray  # F[largest population of cells]
 
 
@@ -157,9 +157,6 @@ def begin_sample(graph, cells, sample):
     sample.potential[:] = graph.start
     sample.spikes[:] = 0
     sample.total[:] = 0
-    sample.held[:] = 0
-    sample.unit[:] = 0
-    sample.amount[:] = 0
     sample.n_events[:] = 0
     sample.quiet[:] = 0
     sample.carry[:] = 0

@@ -16,6 +16,7 @@ Twins: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.lanes import add_rows, pack
 from snnsim.kernels.layer_windows import (
     DILATION_H,
     DILATION_W,
@@ -36,60 +37,50 @@ from snnsim.kernels.layer_windows import (
 )
 
 DENSE, CONV, ONE_TO_ONE, MAX_POOL = range(4)
+_TOGETHER = 8  # rows of a matrix: sums stay in registers meanwhile, and the rows are read in a stream
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def add_row(target, a, row):
-    """target += a row"""
-    for j in range(target.size):
-        target[j] += a * row[j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def add_rows(target, a, first, b, second, c, third, d, fourth):
-    """Four of them one after another: the sums stay in registers meanwhile."""
-    for j in range(target.size):
-        total = target[j] + a * first[j]
-        total = total + b * second[j]
-        total = total + c * third[j]
-        target[j] = total + d * fourth[j]
+def n_graded(amount, begin, end):
+    """How many of the events begin <= e < end need multiplications: those of amounts other than 1 and -1."""
+    n = 0
+    for e in range(begin, end):
+        n += abs(amount[e]) != 1
+    return n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def dense_events(current, unit, amount, n_events, weight):
-    """Add the rows of `weight` that events point at, times their amounts; returns the number of additions.
+    """Add the rows of `weight` that events point at, times their amounts.
 
     current  F[n_target]            changed
     unit     int32[>= n_events]     source of each event
     amount   F[>= n_events]
     weight   F[n_source, n_target]
+    Returns the number of additions, and of those of them that need a multiplication.
     """
-    e = 0
-    while e + 4 <= n_events:
-        add_rows(
-            current, amount[e], weight[unit[e]], amount[e + 1], weight[unit[e + 1]],
-            amount[e + 2], weight[unit[e + 2]], amount[e + 3], weight[unit[e + 3]],
-        )  # fmt: skip
-        e += 4
-    for i in range(e, n_events):
-        add_row(current, amount[i], weight[unit[i]])
-    return n_events * current.size
+    n, flat = current.size, weight.reshape(weight.size)
+    for e in range(0, n_events, _TOGETHER):
+        add_rows(current, 0, n, unit, amount, e, min(e + _TOGETHER, n_events), flat, 0, n)
+    return n_events * n, n_graded(amount, 0, n_events) * n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def conv_events(current, unit, amount, n_events, weight, shape):
-    """Add the kernel windows that events reach; returns the number of additions, borders exact.
+    """Add the kernel windows that events reach.
 
     current  F[OUT_H * OUT_W * OUT_C]                                   changed
     weight   F[IN_C, KERNEL_H, KERNEL_W, OUT_C / GROUPS]                columns from right to left
     shape    int64[N_GEOMETRY]
+    Returns the numbers of additions as `dense_events` does, borders exact.
     """
     in_c, groups = shape[IN_C], shape[GROUPS]
     in_a_group, width = in_c // groups, shape[OUT_C] // groups
     together = groups == 1 and shape[STRIDE_W] == 1 and shape[DILATION_W] == 1
-    lines = weight.reshape((in_c, shape[KERNEL_H], shape[KERNEL_W] * width))
+    line = shape[KERNEL_W] * width
+    stride, flat = shape[KERNEL_H] * line, weight.reshape(weight.size)
     windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W], 3), np.int64)
-    added, e = 0, 0
+    added, graded, e = 0, 0, 0
     while e < n_events:  # the events of a pixel, which lie side by side, reach the same windows
         pixel = unit[e] // in_c
         begin, last = pixel * in_c, e + 1
@@ -102,95 +93,65 @@ def conv_events(current, unit, amount, n_events, weight, shape):
         else:
             n = windows_over(pixel, shape, windows)
         for m in range(n):
-            at, ky, low = windows[m, 0], windows[m, 1], windows[m, 2] * width
-            high, i = low + size, e
-            if in_a_group == 1 and size == 1:
-                while i < last:
-                    c = unit[i] - begin
-                    current[at + c] += amount[i] * lines[c, ky, low]
-                    i += 1
-            while groups == 1 and i + 4 <= last:
-                add_rows(
-                    current[at : at + size],
-                    amount[i], lines[unit[i] - begin, ky, low:high],
-                    amount[i + 1], lines[unit[i + 1] - begin, ky, low:high],
-                    amount[i + 2], lines[unit[i + 2] - begin, ky, low:high],
-                    amount[i + 3], lines[unit[i + 3] - begin, ky, low:high],
-                )  # fmt: skip
-                i += 4
-            while i < last:
-                c = unit[i] - begin
-                first = at + c // in_a_group * width
-                add_row(current[first : first + size], amount[i], lines[c, ky, low:high])
-                i += 1
+            at, base = windows[m, 0], windows[m, 1] * line + windows[m, 2] * width - begin * stride
+            if groups == 1:
+                add_rows(current, at, size, unit, amount, e, last, flat, base, stride)
+            elif in_a_group == 1 and width == 1:
+                for i in range(e, last):
+                    current[at + unit[i] - begin] += amount[i] * flat[base + unit[i] * stride]
+            else:
+                for i in range(e, last):
+                    first = at + (unit[i] - begin) // in_a_group * width
+                    add_rows(current, first, size, unit, amount, i, i + 1, flat, base, stride)
         added += n * size * (last - e)
+        graded += n * size * n_graded(amount, e, last)
         e = last
-    return added
+    return added, graded
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def one_to_one_events(current, unit, amount, n_events, weight, index):
-    """current[index[unit]] += amount * weight; returns the number of additions.
+    """current[index[unit]] += amount * weight; returns the numbers of additions as `dense_events` does.
 
-    index  int32[n_source]  target of each source
+    index  int32[n_source]  target of each source, -1: none
     """
+    added, graded = 0, 0
     for e in range(n_events):
-        current[index[unit[e]]] += amount[e] * weight
-    return n_events
+        target = index[unit[e]]
+        if target >= 0:
+            current[target] += amount[e] * weight
+            added += 1
+            graded += abs(amount[e]) != 1
+    return added, graded
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def graded_additions(unit, amount, n_events, rule, n_target, shape):
-    """How many of the additions of these events need a multiplication: those of amounts other than 1 and -1.
-
-    n_target  number of targets of a dense projection
-    """
-    if rule == MAX_POOL:
-        return np.int64(0)
-    per_event, begin, end = np.int64(n_target if rule == DENSE else 1), np.int64(0), np.int64(0)
-    windows = np.empty((shape[KERNEL_H] * shape[KERNEL_W] if rule == CONV else np.int64(0), 3), np.int64)
-    added = np.int64(0)
-    for e in range(n_events):
-        if amount[e] == 1 or amount[e] == -1:
-            continue
-        if rule == CONV and (unit[e] >= end or unit[e] < begin):
-            begin = unit[e] // shape[IN_C] * shape[IN_C]
-            end = begin + shape[IN_C]
-            per_event = windows_over(begin // shape[IN_C], shape, windows) * (shape[OUT_C] // shape[GROUPS])
-        added += per_event
-    return added
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def fire_integrate(potential, current, count, threshold, subtract, most, unit, amount):
+def fire_integrate(potential, current, count, threshold, subtract, most, flags, unit, amount):
     """v <- v + current;  up to `most` spikes where v >= threshold;  returns the number of events.
 
     s = clip(floor(v / threshold), 0, most);  v <- v - s threshold (subtract), else v <- 0
-    potential, current  F[n]       changed, current set to zero
-    count               int32[n]   changed  spikes so far
-    threshold           F[n]
-    unit, amount        int32[n], F[n]  written: the events, ascending
+    potential     F[n]       changed
+    current       F[n]
+    count         int32[n]   changed  spikes so far
+    threshold     F[n]
+    flags         uint8[n]   working memory
+    unit, amount  int32[n], F[n]  written: the events, ascending
     """
     zero = potential.dtype.type(0)
-    n_events = 0
     if most == 1:  # one spike at most: without branches, which makes several neurons at a time
         for k in range(potential.size):
             v, theta = potential[k] + current[k], threshold[k]
             fires = v >= theta
             left = v - theta if subtract else zero
             potential[k] = left if fires else v
-            current[k] = zero
             count[k] += np.int32(fires)
-            unit[k] = np.int32(fires)
-        for k in range(potential.size):
-            fires = unit[k]
-            unit[n_events] = k
-            n_events += fires
-        amount[:n_events] = 1
-        return n_events
+            flags[k] = np.uint8(fires)
+        n_spikes = pack(flags, unit)
+        amount[:n_spikes] = 1
+        return n_spikes
+    n_events = np.int64(0)
     for k in range(potential.size):
         v = potential[k] + current[k]
-        current[k] = zero
         if v >= threshold[k]:
             spikes = min(np.int64(np.floor(v / threshold[k])), most)
             v = v - spikes * threshold[k] if subtract else zero
@@ -215,7 +176,6 @@ def fire_signed(potential, current, count, threshold, levels, most, unit, amount
     n_events = 0
     for k in range(potential.size):
         v = potential[k] + current[k]
-        current[k] = zero
         if v >= threshold[k] or v < zero:
             spikes = np.int64(np.floor(v / threshold[k]))
             spikes = min(max(spikes, -min(most, np.int64(count[k]))), min(most, levels - np.int64(count[k])))
@@ -245,7 +205,6 @@ def fire_few(potential, current, count, alpha, place, unit, amount):
     n_events = 0
     for k in range(potential.size):
         v = potential[k] + current[k]
-        current[k] = zero
         if place > 0 and v >= worth * alpha[k]:
             v -= worth * alpha[k]
             count[k] += np.int32(1)
@@ -270,7 +229,6 @@ def fire_first(potential, current, count, resolution, left, continuous, unit, am
     for k in range(potential.size):
         v = potential[k] + current[k]
         potential[k] = v
-        current[k] = zero
         if left < 1 or count[k] != 0:
             continue
         room = v / resolution[k]
@@ -283,17 +241,14 @@ def fire_first(potential, current, count, resolution, left, continuous, unit, am
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def pass_on(potential, current, unit, amount):
+def pass_on(potential, current, flags, unit, amount):
     """Linear units without memory: what arrives in a step leaves in the same step, as an amount."""
-    zero = potential.dtype.type(0)
-    n_events = 0
-    for k in range(potential.size):  # without branches: what is not sent is written over by the next
-        arrived = current[k]
-        potential[k] += arrived  # the sum so far
-        current[k] = zero
-        unit[n_events] = k
-        amount[n_events] = arrived
-        n_events += np.int64(arrived != zero)
+    for k in range(potential.size):
+        potential[k] += current[k]  # the sum so far
+        flags[k] = np.uint8(current[k] != 0)
+    n_events = pack(flags, unit)
+    for e in range(n_events):
+        amount[e] = current[unit[e]]
     return n_events
 
 

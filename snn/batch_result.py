@@ -19,7 +19,7 @@ class BatchResult:
     counts     int32[n_samples, n]       spikes of each unit by population, where they were asked for
     totals     F[n_samples, n]           sums of the amounts of their events
     events     int64[n_samples]          events of each population
-    spikes     F[n_samples]              sum of their absolute amounts: a burst of three counts three
+    spikes     float64[n_samples]           sum of their absolute amounts: a burst of three counts three
     additions  int64[n_samples]          additions to currents, by projection; of an input that acts in
                several steps once
     graded     int64[n_samples]          those of them that multiply, for amounts other than 1 and -1

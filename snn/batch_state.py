@@ -42,7 +42,7 @@ def empty_outcome(program: LayerProgram, n_samples: int) -> k.Outcome:
     n_p, n_l = program.graph.kind.size, program.graph.source.size
     return k.Outcome(
         events=np.zeros((n_samples, n_p), np.int64),
-        sent=np.zeros((n_samples, n_p), program.network.precision),
+        sent=np.zeros((n_samples, n_p)),
         added=np.zeros((n_samples, n_l), np.int64),
         graded=np.zeros((n_samples, n_l), np.int64),
         ended=np.zeros(n_samples, np.int64),
@@ -56,7 +56,7 @@ def working_memory(program: LayerProgram) -> k.Work:
     largest = int(sizes.max(initial=0))
     return k.Work(
         arrived=np.zeros((program.n_channels, int(graph.first[-1])), dtype),
-        spiked=np.zeros(largest, np.uint8),
+        spiked=np.zeros(int(np.diff(graph.first).max(initial=0)), np.uint8),
         threshold=np.zeros(largest, dtype),
     )
 

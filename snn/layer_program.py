@@ -235,7 +235,7 @@ def _wires(
     return {
         "incoming": np.searchsorted(targets, np.arange(len(names) + 1)).astype(np.int64),
         "source": np.array([names.index(network.projections[link].source) for link in links], np.int64),
-        "rule": np.array([_RULES[type(network.projections[link].rule)] for link in links], np.int64),
+        "rule": np.array([_rule(network.projections[link].rule) for link in links], np.int64),
         "delay": np.array([delays[link] for link in links], np.int64),
         "channel": np.array([_channel(network, network.projections[link]) for link in links], np.int64),
         "weight_base": base,
@@ -258,6 +258,8 @@ def _weights(p: Projection, place: dict[str, np.ndarray]) -> tuple[np.ndarray, n
         grouped = rule.weight.reshape(rule.groups, c_out // rule.groups, in_a_group, kernel_h, kernel_w)
         from_right = grouped[..., ::-1]  # as an event meets the windows that it lies in
         return scale * from_right.transpose(0, 2, 3, 4, 1), none
+    if isinstance(rule, SumPool) and _rule(rule) == k.ONE_TO_ONE:
+        return np.array([scale]), _pooled(rule)
     if isinstance(rule, SumPool):
         return np.full((rule.n_channels, rule.kernel_h, rule.kernel_w, 1), scale), none
     if isinstance(rule, Into):
@@ -265,6 +267,25 @@ def _weights(p: Projection, place: dict[str, np.ndarray]) -> tuple[np.ndarray, n
         index[place[p.source]] = place[p.target][rule.offset : rule.offset + rule.n_source]
         return np.array([scale]), index
     return np.zeros(0), none
+
+
+def _rule(rule: ConnectionRule) -> int:
+    """The form of a rule in kernels/layers.py: pools whose windows are apart lead to one target each."""
+    if isinstance(rule, SumPool):
+        (kernel_h, kernel_w), dilated = rule.kernel(), max(rule.dilation_h, rule.dilation_w) > 1
+        if rule.stride_h >= kernel_h and rule.stride_w >= kernel_w and not dilated:
+            return k.ONE_TO_ONE
+    return _RULES[type(rule)]
+
+
+def _pooled(rule: SumPool) -> np.ndarray:
+    """int64[n_source]: the target of each source, as they are kept; -1 where no window reaches."""
+    (kernel_h, kernel_w), (out_h, out_w), c = rule.kernel(), rule.target_map(), rule.n_channels
+    row, y = np.divmod(np.arange(rule.height) + rule.pad_top, rule.stride_h)
+    column, x = np.divmod(np.arange(rule.width) + rule.pad_left, rule.stride_w)
+    inside = ((row < out_h) & (y < kernel_h))[:, None] & ((column < out_w) & (x < kernel_w))
+    pixel = np.where(inside, row[:, None] * out_w + column, -1)[..., None]
+    return np.where(pixel < 0, -1, pixel * c + np.arange(c)).ravel()
 
 
 def _geometry(rule: Window) -> np.ndarray:

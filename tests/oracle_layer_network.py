@@ -37,11 +37,12 @@ def run_naively(network: Network, order: list[str], given: dict[str, np.ndarray]
             for unit in np.flatnonzero(values[t]) if t < len(values) else ():
                 found.events[name].append((t, int(unit), values[t, unit]))
         for name in order:
-            current = arriving(network, name, found, t)
             neuron, (v, count) = network.populations[name].unit, state[name]
             bias, steps = getattr(neuron, "bias_mv", 0.0), getattr(neuron, "bias_steps", 1)
+            current = np.zeros(v.size, network.precision)
             if steps is None or t < steps:
                 current += np.asarray(bias, network.precision)
+            add_arriving(network, name, found, t, current)
             unit, amount = np.zeros(v.size, np.int32), np.zeros(v.size, network.precision)
             n = advance(neuron, t, v, current, count, unit, amount)
             found.events[name] += [(t, int(unit[e]), amount[e]) for e in range(n)]
@@ -49,8 +50,7 @@ def run_naively(network: Network, order: list[str], given: dict[str, np.ndarray]
     return found
 
 
-def arriving(network: Network, name: str, found: Naive, t: int) -> np.ndarray:
-    current = np.zeros(network.populations[name].n, network.precision)
+def add_arriving(network: Network, name: str, found: Naive, t: int, current: np.ndarray) -> None:
     for link, p in network.projections.items():
         if p.target != name:
             continue
@@ -66,14 +66,13 @@ def arriving(network: Network, name: str, found: Naive, t: int) -> np.ndarray:
             for k in range(current.size):
                 current[k] += amount * weight[k, unit]
                 found.additions[link] += 1
-    return current
 
 
 def advance(neuron, t, v, current, count, unit, amount) -> int:
     n = np.ones(v.size, v.dtype)
     if isinstance(neuron, BurstIF):
         theta = n * v.dtype.type(neuron.v_th_mv)
-        return oracle.fire_integrate(v, current, count, theta, True, neuron.most, unit, amount)
+        return oracle.fire_integrate(v, current, count, theta, True, neuron.most, None, unit, amount)
     if isinstance(neuron, SignedIF):
         theta = n * v.dtype.type(neuron.v_th_mv)
         return oracle.fire_signed(v, current, count, theta, neuron.levels, neuron.most, unit, amount)
@@ -85,7 +84,7 @@ def advance(neuron, t, v, current, count, unit, amount) -> int:
         size = n * v.dtype.type(neuron.resolution_mv)
         return oracle.fire_first(v, current, count, size, left, neuron.continuous, unit, amount)
     if isinstance(neuron, Relay):
-        return oracle.pass_on(v, current, unit, amount)
+        return oracle.pass_on(v, current, None, unit, amount)
     assert isinstance(neuron, Readout)
     v += current
     return 0

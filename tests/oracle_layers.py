@@ -1,4 +1,4 @@
-"""Plain-Python twins of kernels/layers.py: the same sums in the same order, one unit at a time."""
+"""Plain-Python twins of kernels/layers.py and kernels/lanes.py: the same sums in the same order, one unit at a time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,27 @@ from snnsim.kernels import layer_windows as w
 from snnsim.kernels import layers as k
 
 
-def add_row(target, a, row):
-    for j in range(target.size):
-        target[j] = target[j] + a * row[j]
+def add_rows(current, at, size, unit, amount, begin, end, weight, base, stride):
+    for j in range(size):
+        for e in range(begin, end):
+            current[at + j] = current[at + j] + amount[e] * weight[base + unit[e] * stride + j]
 
 
-def add_rows(target, *pairs):
-    for k_pair in range(0, len(pairs), 2):
-        add_row(target, *pairs[k_pair : k_pair + 2])
+def pack(flags, unit):
+    found = np.flatnonzero(flags)
+    unit[: found.size] = found
+    return found.size
+
+
+def n_graded(amount, begin, end):
+    return int((abs(amount[begin:end]) != 1).sum())
 
 
 def dense_events(current, unit, amount, n_events, weight):
     for e in range(n_events):
         for j in range(current.size):
             current[j] = current[j] + amount[e] * weight[unit[e], j]
-    return n_events * current.size
+    return n_events * current.size, current.size * n_graded(amount, 0, n_events)
 
 
 def reached(place, stride, size):
@@ -63,7 +69,7 @@ def conv_events(current, unit, amount, n_events, weight, shape):
     """Every target looks whether the event lies under its window."""
     in_w, in_c, out_h, out_w, out_c = (int(shape[i]) for i in (w.IN_W, w.IN_C, w.OUT_H, w.OUT_W, w.OUT_C))
     groups = int(shape[w.GROUPS])
-    added = 0
+    added = graded = 0
     for e in range(n_events):
         u = int(unit[e])
         c, x, y = u % in_c, u // in_c % in_w, u // in_c // in_w
@@ -81,20 +87,21 @@ def conv_events(current, unit, amount, n_events, weight, shape):
                                 factor = weight[c, ky, -1 - kx, co % (out_c // groups)]
                                 current[at] = current[at] + amount[e] * factor
                                 added += 1
-    return added
+                                graded += abs(amount[e]) != 1
+    return added, graded
 
 
 def one_to_one_events(current, unit, amount, n_events, weight, index):
-    for e in range(n_events):
+    reached = [e for e in range(n_events) if index[unit[e]] != -1]
+    for e in reached:
         current[index[unit[e]]] += amount[e] * weight
-    return n_events
+    return len(reached), int((abs(amount[reached]) != 1).sum())
 
 
-def fire_integrate(potential, current, count, threshold, subtract, most, unit, amount):
+def fire_integrate(potential, current, count, threshold, subtract, most, flags, unit, amount):
     n_events = 0
     for i in range(potential.size):
         potential[i] = potential[i] + current[i]
-        current[i] = 0
         if potential[i] < threshold[i]:
             continue
         spikes = min(math.floor(potential[i] / threshold[i]), most) if most > 1 else 1
@@ -105,28 +112,10 @@ def fire_integrate(potential, current, count, threshold, subtract, most, unit, a
     return n_events
 
 
-def graded_additions(unit, amount, n_events, rule, n_target, shape):
-    """Counted by adding each event of another amount on its own."""
-    added = 0
-    for e in range(n_events):
-        if abs(amount[e]) == 1 or rule == k.MAX_POOL:
-            continue
-        if rule == k.CONV:
-            size = [int(shape[i]) for i in (w.IN_C, w.KERNEL_H, w.KERNEL_W)]
-            width = int(shape[w.OUT_C] // shape[w.GROUPS])
-            current = np.zeros(int(shape[w.OUT_H] * shape[w.OUT_W] * shape[w.OUT_C]))
-            one = unit[e : e + 1], amount[e : e + 1], 1
-            added += conv_events(current, *one, np.ones((*size, width)), shape)
-        else:
-            added += n_target if rule == k.DENSE else 1
-    return added
-
-
 def fire_signed(potential, current, count, threshold, levels, most, unit, amount):
     n_events = 0
     for i in range(potential.size):
         potential[i] = potential[i] + current[i]
-        current[i] = 0
         low, high = -min(most, int(count[i])), min(most, levels - int(count[i]))
         spikes = min(max(math.floor(potential[i] / threshold[i]), low), high)
         if spikes == 0:
@@ -142,7 +131,6 @@ def fire_few(potential, current, count, alpha, place, unit, amount):
     n_events = 0
     for i in range(potential.size):
         potential[i] = potential[i] + current[i]
-        current[i] = 0
         worth = type(potential[i])(2.0**-place)
         if place < 1 or potential[i] < worth * alpha[i]:
             continue
@@ -157,7 +145,6 @@ def fire_first(potential, current, count, resolution, left, continuous, unit, am
     n_events = 0
     for i in range(potential.size):
         potential[i] = potential[i] + current[i]
-        current[i] = 0
         room = potential[i] / resolution[i]
         ready = left - 1 < room if continuous else left <= room
         if left > 0 and count[i] == 0 and ready:
@@ -167,12 +154,11 @@ def fire_first(potential, current, count, resolution, left, continuous, unit, am
     return n_events
 
 
-def pass_on(potential, current, unit, amount):
+def pass_on(potential, current, flags, unit, amount):
     n_events = 0
     for i in np.flatnonzero(current):
         unit[n_events], amount[n_events] = i, current[i]
         potential[i] += current[i]
-        current[i] = 0
         n_events += 1
     return n_events
 

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 from snnsim import IF, Network, Population, Projection, Simulator
 from snnsim.converters.dense import apply, evaluate
 from snnsim.errors import ConfigError
-from snnsim.kernels import layer_windows
+from snnsim.kernels import lanes, layer_windows
 from snnsim.kernels import layers as kernel
 from snnsim.layer_neurons import BurstIF, Maximum, Readout, Relay, SignedIF
-from snnsim.layer_program import _geometry, _place, _weights
+from snnsim.layer_program import _geometry, _place, _rule, _weights
 from snnsim.layers import Conv, Dense, Into, MaxPool, SumPool
 from snnsim.stimuli import Analogue
 
 
 def test_every_kernel_has_a_twin() -> None:
-    both = vars(kernel) | vars(layer_windows)
-    found = {name for name, value in both.items() if hasattr(value, "py_func")}
+    both = vars(kernel) | vars(layer_windows) | vars(lanes)
+    found = {name for name, value in both.items() if hasattr(value, "py_func")} | {"add_rows"}
     assert found == {name for name, _ in inspect.getmembers(oracle, inspect.isfunction)}
 
 
@@ -78,13 +78,41 @@ def test_convolution(rule: Conv, seed: int, dtype: str) -> None:
         counts = [getattr(m, name)(pixel, shape, one) for m, one in zip((kernel, oracle), found, strict=True)]
         assert name == "rows_over" and counts[1][0] == counts[0][0] == 0 or counts[0] == counts[1]
         assert found[0].tobytes() == found[1].tobytes()
-    graded = (unit, amount, unit.size, kernel.CONV, n_target, shape)
-    assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
     x = np.zeros(n_source)
     x[unit] = amount
     dense = apply(rule, x[_place((c, rule.height, rule.width), n_source)][None])[0]
     close = 1e-12 if dtype == "float64" else 1e-4
     np.testing.assert_allclose(one[_place((c_out, h, w), n_target)], dense, atol=close)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(windows(SumPool), st.integers(0, 2**31))
+def test_sums_over_windows_that_are_apart(rule: SumPool, seed: int) -> None:
+    """They lead from source to target, or, as the others do, through the windows of a convolution."""
+    rng = np.random.default_rng(seed)
+    n_source, n_target = rule.sizes()
+    unit, amount = events_of(rng, n_source, "float64")
+    p = Projection(source="a", target="b", rule=rule, weight_mv=1.0, delay_ms=0.0)
+    weight, index = _weights(p, {})
+    one, two = np.zeros(n_target), np.zeros(n_target)
+    ones = np.ones((rule.n_channels, *rule.kernel(), 1))
+    added = oracle.conv_events(two, unit, amount, unit.size, ones, _geometry(rule))
+    if _rule(rule) == kernel.CONV:
+        assert np.array_equal(weight, ones)
+    else:
+        for module in (kernel, oracle):
+            one[:] = 0
+            assert module.one_to_one_events(one, unit, amount, unit.size, weight[0], index) == added
+            assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("n", [0, 5, 16, 50])
+def test_lists_of_flags(n: int) -> None:
+    flags = (np.random.default_rng(n).random(n) < 0.4).astype(np.uint8)
+    one, two = np.zeros(n, np.int32), np.zeros(n, np.int32)
+    found = kernel.pack(flags, one)
+    assert found == oracle.pack(flags, two)
+    assert np.array_equal(one[:found], two[:found])
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -106,21 +134,18 @@ def test_maximum(rule: MaxPool, seed: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("n_events", [0, 1, 3, 4, 9])
-def test_dense(dtype: str, n_events: int) -> None:
+@pytest.mark.parametrize("n_targets", [1, 7, 48, 213])
+@pytest.mark.parametrize("n_events", [0, 1, 3, 8, 12])
+def test_dense(dtype: str, n_events: int, n_targets: int) -> None:
     rng = np.random.default_rng(1)
-    weight, one = rng.normal(size=(12, 7)).astype(dtype), rng.normal(size=7).astype(dtype)
+    weight, one = rng.normal(size=(12, n_targets)).astype(dtype), rng.normal(size=n_targets).astype(dtype)
     two, unit = one.copy(), np.arange(n_events, dtype=np.int32)
     amount = rng.normal(size=n_events).astype(dtype)
-    assert kernel.dense_events(one, unit, amount, n_events, weight) == 7 * n_events
-    oracle.dense_events(two, unit, amount, n_events, weight)
-    assert one.tobytes() == two.tobytes()
     amount[: n_events // 2] = 1
     amount[:1] = -1
-    shape = np.zeros(layer_windows.N_GEOMETRY, np.int64)
-    for rule in (kernel.DENSE, kernel.ONE_TO_ONE, kernel.MAX_POOL):
-        graded = (unit, amount, n_events, rule, 7, shape)
-        assert kernel.graded_additions(*graded) == oracle.graded_additions(*graded)
+    given = unit, amount, n_events, weight
+    assert kernel.dense_events(one, *given) == oracle.dense_events(two, *given)
+    assert one.tobytes() == two.tobytes()
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -137,7 +162,7 @@ def test_neurons(seed: int, most: int, levels: int, subtract: bool) -> None:
             found = []
             for module, (potential, count) in zip((kernel, oracle), states, strict=True):
                 unit, amount, current = np.zeros(n, np.int32), np.zeros(n), drive.copy()
-                rest = (levels, most) if name == "fire_signed" else (subtract, most)
+                rest = (levels, most) if name == "fire_signed" else (subtract, most, np.zeros(n, np.uint8))
                 m = getattr(module, name)(potential, current, count, threshold, *rest, unit, amount)
                 sent = unit[:m].tobytes(), amount[:m].tobytes()
                 found.append((m, *sent, potential.tobytes(), count.tobytes()))
