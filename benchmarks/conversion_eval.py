@@ -27,9 +27,13 @@ N_CALIBRATION = 1024
 _PART = 250  # images at a time
 
 
+THRESHOLDS = ("mse", "balanced", "percentile", "spikingjelly-channels")
+CORRECTIONS = ("bias", "potential")
+
+
 @dataclass(frozen=True)
 class Setting:
-    """Arguments of a conversion; levels 0 but for exact ones."""
+    """Arguments of a conversion; levels 0 but for exact ones, timesteps 0 for continuous times."""
 
     method: str
     timesteps: int
@@ -40,23 +44,23 @@ class Setting:
     @property
     def label(self) -> str:
         if self.method == "exact":
-            return f"exact, {self.levels} levels"
-        return f"{self.method}, {self.normalisation}, correction {self.correction}"
+            return f"{self.levels} levels"
+        if self.method == "few_spike":
+            return f"K = {self.timesteps}"
+        return "continuous" if self.method == "ttfs" else f"{self.normalisation}, {self.correction}"
 
     def convert(self, model: Any, calibration: np.ndarray, **more: Any) -> Conversion:
+        given: dict[str, Any] = {"timesteps": self.timesteps or None, **more}
         if self.method == "exact":
-            given = {"timesteps": self.timesteps, "levels": self.levels, **more}
-            return convert(model, calibration, "exact", **given)
-        return convert(
-            model, calibration, self.method, timesteps=self.timesteps, normalisation=self.normalisation,
-            correction=self.correction,
-        )  # fmt: skip
+            given["levels"] = self.levels
+        elif self.method in ("rate", "burst"):
+            given |= {"normalisation": self.normalisation, "correction": self.correction}
+        return convert(model, calibration, self.method, **given)
 
 
 def rates(method: str, timesteps: int) -> list[Setting]:
     """What is tried for one number of steps."""
-    found = [Setting(method, timesteps, 0, name) for name in ("mse", "balanced", "percentile")]
-    return found + [Setting(method, timesteps, 0, "mse", how) for how in ("bias", "potential")]
+    return [Setting(method, timesteps, 0, name, how) for name in THRESHOLDS for how in CORRECTIONS]
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,17 @@ def source_outputs(model: Any, images: np.ndarray) -> np.ndarray:
         return np.concatenate([model(part).numpy() for part in torch.from_numpy(images).split(_PART)])
 
 
-def right(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """The share of samples whose largest output is that of their class."""
-    return float((outputs.argmax(1) == labels[: len(outputs)]).mean())
+def wrong(outputs: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Samples whose largest output is not that of their class."""
+    return [int(k) for k in np.flatnonzero(outputs.argmax(1) != labels[: len(outputs)])]
+
+
+def accuracy(row: dict[str, Any], n: int | None = None) -> float:
+    """Share of the first n test images that a row of results has right, of all that it has seen without n."""
+    n = n or row["n_test"]
+    if n > row["n_test"]:
+        raise SystemExit(f"a row of {row['n_test']:,} test images, and {n:,} are asked for: measure it again")
+    return 1 - sum(index < n for index in row["wrong"]) / n
 
 
 class Store:
