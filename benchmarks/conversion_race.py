@@ -79,7 +79,8 @@ def ours(name: str, n_images: int) -> dict[str, dict[str, Any]]:
     path = RESULTS / f"{OURS[name]}.json"
     rows = json.loads(path.read_text())["rows"]
     found = {}
-    for key in ("source", "exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS)):
+    wanted = ("source", "exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS))
+    for key in (key for key in wanted if key in rows):
         kept = {name: value for name, value in rows[key].items() if name != "wrong"}
         found[key] = kept | {"accuracy": accuracy(rows[key], n_images)}
     return found
@@ -116,6 +117,11 @@ def measure(options: argparse.Namespace, store: Store) -> None:
             store.row(key, lambda order=order: {who: turns[who]() for who in order})  # type: ignore[misc]
 
 
+def steps_of(store: Store) -> list[int]:
+    """For which there are rows of ours."""
+    return [t for t in STEPS if f"rate, T = {t}" in store.rows["ours"]]
+
+
 def median_ms(store: Store, threads: int, who: str, key: str, clock: str) -> float:
     """Of all rounds with so many threads."""
     end = f", {threads} threads"
@@ -126,7 +132,7 @@ def median_ms(store: Store, threads: int, who: str, key: str, clock: str) -> flo
 
 def table(store: Store, threads: int) -> str:
     """Accuracy and time by number of steps."""
-    rows, steps = store.rows["ours"], [str(t) for t in STEPS]
+    rows, steps = store.rows["ours"], [str(t) for t in steps_of(store)]
     head = "".join(f" {t} |" for t in steps)
     shown = store.rows["images"]["n"]
     lines = [f"Accuracy (%) over {shown:,} test images; trained: {rows['source']['accuracy']:.2%}.", ""]
@@ -137,7 +143,7 @@ def table(store: Store, threads: int) -> str:
         if "failed" in row:
             lines.append(f"| {who} | does not run: {row['failed']} |" + " |" * (len(steps) - 1))
             continue
-        lines.append(f"| {who} |" + "".join(f" {100 * row['accuracy'][t - 1]:.2f} |" for t in STEPS))
+        lines.append(f"| {who} |" + "".join(f" {100 * row['accuracy'][int(t) - 1]:.2f} |" for t in steps))
     found = [100 * rows[f"rate, T = {t}"]["accuracy"] for t in steps]
     lines.append("| snnsim, rate |" + "".join(f" {one:.2f} |" for one in found))
     exact = rows["exact, 15 levels"]
@@ -173,23 +179,23 @@ def table(store: Store, threads: int) -> str:
 
 def plot(store: Store, title: str, threads: int) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    rows = store.rows["ours"]
+    rows, steps = store.rows["ours"], steps_of(store)
     left.axhline(100 * rows["source"]["accuracy"], color="0.4", lw=1, ls="--", label="trained network")
     for method in METHODS:
         row = store.rows[f"accuracy, {method}"]
         if "failed" not in row:
             who = "snntoolbox's rule" if method == "percentile" else f"SpikingJelly, {method}"
-            left.plot(STEPS, [100 * row["accuracy"][t - 1] for t in STEPS], "o-", ms=3, lw=1, label=who)
+            left.plot(steps, [100 * row["accuracy"][t - 1] for t in steps], "o-", ms=3, lw=1, label=who)
             if method in TIMED:
-                theirs = [median_ms(store, threads, method, str(t), "cpu_ms") for t in STEPS]
-                right.plot(STEPS, theirs, "o-", ms=3, lw=1, label=who)
-    left.plot(STEPS, [100 * rows[f"rate, T = {t}"]["accuracy"] for t in STEPS], "ks-", label="snnsim, rate")
-    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in STEPS]
-    right.plot(STEPS, mine, "ks-", label="snnsim, rate")
-    left.set(xscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps", ylabel="test accuracy (%)")
+                theirs = [median_ms(store, threads, method, str(t), "cpu_ms") for t in steps]
+                right.plot(steps, theirs, "o-", ms=3, lw=1, label=who)
+    left.plot(steps, [100 * rows[f"rate, T = {t}"]["accuracy"] for t in steps], "ks-", label="snnsim, rate")
+    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in steps]
+    right.plot(steps, mine, "ks-", label="snnsim, rate")
+    left.set(xscale="log", xticks=steps, xticklabels=steps, xlabel="steps", ylabel="test accuracy (%)")
     left.set_title(title)
     right.set(
-        xscale="log", yscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps",
+        xscale="log", yscale="log", xticks=steps, xticklabels=steps, xlabel="steps",
         ylabel=f"ms an image, {threads} thread(s)",
     )  # fmt: skip
     for axes in (left, right):

@@ -36,8 +36,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 LEVELS = (3, 7, 15, 31)
 FIXED = {f"exact, {levels} levels": Setting("exact", 1, levels) for levels in LEVELS}
 FIXED |= {"ttfs": Setting("ttfs", 0), "few_spike": Setting("few_spike", 10)}
-WHOLE = ("exact", "ttfs")  # methods that see all test images
-CHOSEN_UP_TO = 8  # steps; more of them keep the choice, for which every network is simulated
+WHOLE = ("exact", "ttfs")  # methods that see all test images, whatever is asked for
+SLOW = {"few_spike": 1000}  # methods that see so many at most
+CHOSEN_UP_TO = 4  # steps; more of them keep the choice, for which every network is simulated
 N_OPERATIONS = 200  # images over which operations are counted
 _COUNTED = (
     "dense_macs", "effective_macs", "synaptic_acs", "synaptic_macs", "pooling_acs", "pooling_macs",
@@ -85,7 +86,7 @@ class Task:
 
 
 Methods = dict[str, tuple[int, ...]]
-"""Numbers of steps of each method."""
+"""Numbers of steps of rate and of burst, which takes the threshold and correction of rate."""
 
 
 def run(name: str, store: Store, options: argparse.Namespace, methods: Methods) -> None:
@@ -95,19 +96,27 @@ def run(name: str, store: Store, options: argparse.Namespace, methods: Methods) 
     task = Task(model, calibration, source_outputs(model, calibration), test, labels)
     every, some = len(test), min(options.images, len(test))
     store.row("source", lambda: {"n_test": every, "wrong": wrong(source_outputs(model, test), labels)})
+    chosen = Setting("rate", 0)
+    for t in methods["rate"]:
+        tried = rates("rate", t) if t <= CHOSEN_UP_TO else [replace(chosen, timesteps=t)]
+        chosen = setting_of(store.row(f"rate, T = {t}", partial(task.measured, tried, some)))
+    for t in methods["burst"]:
+        chosen = replace(setting_of(store.rows[f"rate, T = {t}"]), method="burst")
+        store.row(f"burst, T = {t}", partial(task.measured, [chosen], some))
     for key, setting in FIXED.items():
-        store.row(key, partial(task.measured, [setting], every if setting.method in WHOLE else some))
+        shown = every if setting.method in WHOLE else min(some, SLOW.get(setting.method, some))
+        store.row(key, partial(task.measured, [setting], shown))
     store.row("certificate", partial(task.certified, Setting("exact", 1, LEVELS[-1])))
-    for method, steps in methods.items():
-        tried: list[Setting] = []
-        for t in steps:
-            tried = rates(method, t) if t <= CHOSEN_UP_TO else [replace(one, timesteps=t) for one in tried]
-            row = store.row(f"{method}, T = {t}", partial(task.measured, tried, some))
-            tried = [setting_of(row)]
 
 
 def setting_of(row: dict[str, Any]) -> Setting:
     return Setting(**{one.name: row[one.name] for one in fields(Setting)})
+
+
+def keys_of(store: Store, methods: Methods) -> list[str]:
+    """Of the rows that there are, in order."""
+    keys = [*FIXED, *(f"{method}, T = {t}" for method, steps in methods.items() for t in steps)]
+    return [key for key in keys if key in store.rows]
 
 
 def plot(store: Store, title: str, methods: Methods) -> None:
@@ -116,10 +125,10 @@ def plot(store: Store, title: str, methods: Methods) -> None:
     source = store.rows["source"]
     for axes in (left, right):
         axes.axhline(100 * accuracy(source), color="0.4", lw=1, ls="--", label="trained network")
-    for method, steps in methods.items():
-        rows = [store.rows[f"{method}, T = {t}"] for t in steps]
+    for method in methods:
+        rows = [store.rows[key] for key in keys_of(store, methods) if key.startswith(f"{method},")]
         values = [100 * accuracy(row) for row in rows]
-        left.plot(steps, values, "o-", label=method)
+        left.plot([row["timesteps"] for row in rows], values, "o-", label=method)
         right.plot([row["operations"]["total_once"] for row in rows], values, "o-", label=method)
     exact = [store.rows[f"exact, {levels} levels"] for levels in LEVELS]
     values = [100 * accuracy(row) for row in exact]
@@ -128,7 +137,8 @@ def plot(store: Store, title: str, methods: Methods) -> None:
         np.ones(len(exact)), values, "s", label=f"exact, {', '.join(str(n) for n in LEVELS)} levels"
     )
     for method, marker in (("ttfs", "*"), ("few_spike", "^")):
-        row = store.rows[method]
+        if (row := store.rows.get(method)) is None:
+            continue
         spikes = row["operations"]["spikes_per_neuron"]
         right.plot(
             row["operations"]["total_once"], 100 * accuracy(row), marker, ms=10,
@@ -152,7 +162,7 @@ def table(store: Store, methods: Methods) -> str:
         "| method | T | chosen | images | accuracy | loss | AC | MAC | spikes a neuron | convert |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    for key in [*FIXED, *(f"{method}, T = {t}" for method, steps in methods.items() for t in steps)]:
+    for key in keys_of(store, methods):
         row = store.rows[key]
         counted, of = row["operations"], row["n_test"]
         acs = counted["synaptic_acs"] + counted["pooling_acs"]
@@ -176,13 +186,15 @@ def command(name: str, network: str, title: str, methods: Methods, description: 
     parser.add_argument("--data", required=True, help="folder with mnist/ and fashion-mnist/")
     parser.add_argument("--cache", type=Path, default=nets.CACHE, help="default: %(default)s")
     parser.add_argument(
-        "--images", type=int, default=10_000, help="test images of rate, burst and few_spike, default: all"
+        "--images", type=int, default=10_000, help="test images of rate and burst, default: all"
     )
+    parser.add_argument("--table", action="store_true", help="write what is there, measure nothing")
     parser.add_argument("--again", action="store_true", help="measure all rows again")
     options = parser.parse_args()
     part = "" if options.images == parser.get_default("images") else f" --images {options.images}"
     store = Store(name, f"python benchmarks/{name}.py --data DIR{part}", again=options.again)
-    run(network, store, options, methods)
+    if not options.table:
+        run(network, store, options, methods)
     plot(store, title, methods)
     from page import PAGE, fill
 
