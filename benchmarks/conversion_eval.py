@@ -1,7 +1,8 @@
 """What the conversion benchmarks share: settings of a conversion, their choice, and files of results.
 
-Settings are chosen on calibration images alone: of all that are tried, the one whose outputs agree with the
-trained network's for most of them, at equal agreement the one with the smallest error.
+Settings are chosen on calibration images alone: all that are tried are calibrated on the first N_CHOICE of
+them, and the one whose outputs agree with the trained network's for most of these, at equal agreement the one
+with the smallest error, is calibrated on all.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ from snnsim.converters.convert import Conversion, convert
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STEPS = (1, 2, 4, 8, 16, 32)
-N_CALIBRATION = 1024
+N_CALIBRATION, N_CHOICE = 1024, 512
 _PART = 250  # images at a time
+
+
+THRESHOLDS = ("mse", "balanced", "percentile", "spikingjelly-channels")
+CORRECTIONS = ("bias", "potential")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Arguments of a conversion; levels 0 but for exact ones."""
+    """Arguments of a conversion; levels 0 but for exact ones, timesteps 0 for continuous times."""
 
     method: str
     timesteps: int
@@ -40,23 +45,23 @@ class Setting:
     @property
     def label(self) -> str:
         if self.method == "exact":
-            return f"exact, {self.levels} levels"
-        return f"{self.method}, {self.normalisation}, correction {self.correction}"
+            return f"{self.levels} levels"
+        if self.method == "few_spike":
+            return f"K = {self.timesteps}"
+        return "continuous" if self.method == "ttfs" else f"{self.normalisation}, {self.correction}"
 
     def convert(self, model: Any, calibration: np.ndarray, **more: Any) -> Conversion:
+        given: dict[str, Any] = {"timesteps": self.timesteps or None, **more}
         if self.method == "exact":
-            given = {"timesteps": self.timesteps, "levels": self.levels, **more}
-            return convert(model, calibration, "exact", **given)
-        return convert(
-            model, calibration, self.method, timesteps=self.timesteps, normalisation=self.normalisation,
-            correction=self.correction,
-        )  # fmt: skip
+            given["levels"] = self.levels
+        elif self.method in ("rate", "burst"):
+            given |= {"normalisation": self.normalisation, "correction": self.correction}
+        return convert(model, calibration, self.method, **given)
 
 
 def rates(method: str, timesteps: int) -> list[Setting]:
     """What is tried for one number of steps."""
-    found = [Setting(method, timesteps, 0, name) for name in ("mse", "balanced", "percentile")]
-    return found + [Setting(method, timesteps, 0, "mse", how) for how in ("bias", "potential")]
+    return [Setting(method, timesteps, 0, name, how) for name in THRESHOLDS for how in CORRECTIONS]
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,22 @@ def choose(
 ) -> Chosen:
     """The best of all settings on calibration images, where the source gives `wanted`, float[n, outputs]."""
     began, found = time.perf_counter(), []
-    for setting in settings:
-        used = time.process_time()
-        made = setting.convert(model, calibration)
-        seconds = time.process_time() - used
-        outputs = outputs_of(made, calibration)
-        agreement = float((outputs.argmax(1) == wanted.argmax(1)).mean())
-        error = float(np.sqrt(((outputs - wanted) ** 2).mean() / (wanted**2).mean()))
-        found.append((agreement, -error, setting, made, seconds))
-    agreement, error, setting, made, seconds = max(found, key=lambda one: one[:2])
-    return Chosen(setting, made, agreement, -error, seconds, time.perf_counter() - began)
+    few, few_wanted = calibration[:N_CHOICE], wanted[:N_CHOICE]
+    for setting in settings if len(settings) > 1 else ():
+        agreement, error = agreement_of(setting.convert(model, few), few, few_wanted)
+        found.append((agreement, -error, setting))
+    setting = max(found, key=lambda one: one[:2])[2] if found else settings[0]
+    choose_s, used = time.perf_counter() - began, time.process_time()
+    made = setting.convert(model, calibration)
+    seconds = time.process_time() - used
+    return Chosen(setting, made, *agreement_of(made, calibration, wanted), seconds, choose_s)
+
+
+def agreement_of(conversion: Conversion, images: np.ndarray, wanted: np.ndarray) -> tuple[float, float]:
+    """Share of images whose largest output is that of the source; root mean square error, relative."""
+    outputs = outputs_of(conversion, images)
+    error = np.sqrt(((outputs - wanted) ** 2).mean() / (wanted**2).mean())
+    return float((outputs.argmax(1) == wanted.argmax(1)).mean()), float(error)
 
 
 def outputs_of(conversion: Conversion, images: np.ndarray) -> np.ndarray:
@@ -111,9 +122,17 @@ def source_outputs(model: Any, images: np.ndarray) -> np.ndarray:
         return np.concatenate([model(part).numpy() for part in torch.from_numpy(images).split(_PART)])
 
 
-def right(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """The share of samples whose largest output is that of their class."""
-    return float((outputs.argmax(1) == labels[: len(outputs)]).mean())
+def wrong(outputs: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Samples whose largest output is not that of their class."""
+    return [int(k) for k in np.flatnonzero(outputs.argmax(1) != labels[: len(outputs)])]
+
+
+def accuracy(row: dict[str, Any], n: int | None = None) -> float:
+    """Share of the first n test images that a row of results has right, of all that it has seen without n."""
+    n = n or row["n_test"]
+    if n > row["n_test"]:
+        raise SystemExit(f"a row of {row['n_test']:,} test images, and {n:,} are asked for: measure it again")
+    return 1 - sum(index < n for index in row["wrong"]) / n
 
 
 class Store:

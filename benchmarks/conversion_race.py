@@ -2,12 +2,13 @@
 
     python benchmarks/mnist_cnn.py --data DIR          (and fashion_methods.py: our rows)
     python benchmarks/conversion_race.py mnist|fashion --data DIR --peer PYTHON [--threads N] [--rounds N]
+    python benchmarks/conversion_race.py mnist --data DIR --peer PYTHON --times    (only times, again)
 
 PYTHON is that of an environment with torch and spikingjelly.  All get the same trained network, the same
 1,024 calibration images, the same test images and the same cores, and one thread for each core.  Theirs are
 the modes that their tutorial shows and their best options; ours was chosen on calibration images before.
-Times are those of an image, over the first test images, medians of rounds in which all take turns; wall, and
-seconds of the processor, which other programs of the machine do not lengthen.
+Times are those of an image, over the first test images, medians of rounds in which all take turns, each round
+another first; wall, and seconds of the processor, which other programs of the machine do not lengthen.
 Writes benchmarks/results/conversion_race_NAME.json and .png, and the table in docs/conversion_benchmarks.md.
 """
 
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from typing import Any
 import conversion_nets as nets
 import matplotlib
 import numpy as np
-from conversion_eval import N_CALIBRATION, RESULTS, STEPS, Setting, Store, outputs_of
+from conversion_eval import N_CALIBRATION, RESULTS, STEPS, Store, accuracy, outputs_of
+from conversion_rows import setting_of
 from page import PAGE, fill
 
 from snnsim.converters.convert import Conversion
@@ -42,7 +45,6 @@ OURS = {"mnist": "mnist_cnn", "fashion": "fashion_methods"}
 TIMED = ("99.9%", "channels", "percentile")  # the modes of a converter cost the same
 N_TIMED = 200
 N_TIMED_CALIBRATION = 256  # of networks that are timed: enough, for their time hardly depends on it
-_SETTING = ("method", "timesteps", "levels", "normalisation", "correction")
 
 
 def peer(options: argparse.Namespace, arrays: Path, method: str, *more: str) -> dict[str, Any]:
@@ -77,44 +79,47 @@ def ours(name: str, n_images: int) -> dict[str, dict[str, Any]]:
     path = RESULTS / f"{OURS[name]}.json"
     rows = json.loads(path.read_text())["rows"]
     found = {}
-    for key in ("source", "exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS)):
-        row = dict(rows[key])
-        wrong = sum(index < n_images for index in row.pop("wrong"))
-        found[key] = row | {"accuracy": 1 - wrong / n_images}
+    wanted = ("source", "exact, 15 levels", *(f"rate, T = {steps}" for steps in STEPS))
+    for key in (key for key in wanted if key in rows):
+        kept = {name: value for name, value in rows[key].items() if name != "wrong"}
+        found[key] = kept | {"accuracy": accuracy(rows[key], n_images)}
     return found
 
 
 def measure(options: argparse.Namespace, store: Store) -> None:
     images = nets.images(options.name, options.data)
     calibration, shown = images.train[:N_CALIBRATION], images.test[:N_TIMED]
-    rows = ours(options.name, options.images)
-    store.row("images", lambda: {"n": options.images})
-    store.row("ours", lambda: rows)
+    n_images = store.row("images", lambda: {"n": options.images})["n"]
+    rows = store.rows["ours"] = ours(options.name, n_images)
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "arrays.npz"
-        test = images.test[: options.images]
+        test = images.test[:n_images]
         np.savez(arrays, calibration=calibration, test=test, labels=images.test_labels[: len(test)])
         for method in METHODS:
             store.row(f"accuracy, {method}", partial(peer, options, arrays, method))
         keys = [f"round {number}, {options.threads} threads" for number in range(options.rounds)]
+        if options.times:
+            store.rows = {key: row for key, row in store.rows.items() if key not in keys}
         if all(key in store.rows for key in keys):
             return
         model = nets.load(options.name, options.cache)
         few = calibration[:N_TIMED_CALIBRATION]
         conversions = {
-            key: Setting(**{field: row[field] for field in _SETTING}).convert(model, few)
-            for key, row in rows.items()
-            if key != "source"
+            key: setting_of(row).convert(model, few) for key, row in rows.items() if key != "source"
         }
         times = ("--time", ",".join(map(str, STEPS)), "--images", str(N_TIMED))
-        for key in keys:
-            store.row(
-                key,
-                lambda: {
-                    "ours": our_time(conversions, shown),
-                    **{method: peer(options, arrays, method, *times) for method in TIMED},
-                },
-            )
+        turns: dict[str, Callable[[], dict[str, Any]]] = {
+            "ours": partial(our_time, conversions, shown),
+            **{method: partial(peer, options, arrays, method, *times) for method in TIMED},
+        }
+        for number, key in enumerate(keys):
+            order = [*turns][number % len(turns) :] + [*turns][: number % len(turns)]
+            store.row(key, lambda order=order: {who: turns[who]() for who in order})  # type: ignore[misc]
+
+
+def steps_of(store: Store) -> list[int]:
+    """For which there are rows of ours."""
+    return [t for t in STEPS if f"rate, T = {t}" in store.rows["ours"]]
 
 
 def median_ms(store: Store, threads: int, who: str, key: str, clock: str) -> float:
@@ -127,7 +132,7 @@ def median_ms(store: Store, threads: int, who: str, key: str, clock: str) -> flo
 
 def table(store: Store, threads: int) -> str:
     """Accuracy and time by number of steps."""
-    rows, steps = store.rows["ours"], [str(t) for t in STEPS]
+    rows, steps = store.rows["ours"], [str(t) for t in steps_of(store)]
     head = "".join(f" {t} |" for t in steps)
     shown = store.rows["images"]["n"]
     lines = [f"Accuracy (%) over {shown:,} test images; trained: {rows['source']['accuracy']:.2%}.", ""]
@@ -138,12 +143,16 @@ def table(store: Store, threads: int) -> str:
         if "failed" in row:
             lines.append(f"| {who} | does not run: {row['failed']} |" + " |" * (len(steps) - 1))
             continue
-        lines.append(f"| {who} |" + "".join(f" {100 * row['accuracy'][t - 1]:.2f} |" for t in STEPS))
+        lines.append(f"| {who} |" + "".join(f" {100 * row['accuracy'][int(t) - 1]:.2f} |" for t in steps))
     found = [100 * rows[f"rate, T = {t}"]["accuracy"] for t in steps]
     lines.append("| snnsim, rate |" + "".join(f" {one:.2f} |" for one in found))
     exact = rows["exact, 15 levels"]
     lines.append(f"| snnsim, exact, 15 levels | {100 * exact['accuracy']:.2f} |" + " |" * (len(steps) - 1))
-    lines += ["", f"Milliseconds of the processor for an image, {threads} thread(s), medians.", ""]
+    rounds = sum(name.endswith(f", {threads} threads") for name in store.rows)
+    lines += ["", (
+        f"Milliseconds of the processor for an image, {threads} thread(s), medians of {rounds} rounds over"
+        f" {N_TIMED} images; our networks were calibrated on {N_TIMED_CALIBRATION} images for this."
+    ), ""]  # fmt: skip
     lines += [f"| T |{head}", "|---|" + "---|" * len(steps)]
 
     def line(label: str, values: list[float]) -> str:
@@ -170,23 +179,23 @@ def table(store: Store, threads: int) -> str:
 
 def plot(store: Store, title: str, threads: int) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    rows = store.rows["ours"]
+    rows, steps = store.rows["ours"], steps_of(store)
     left.axhline(100 * rows["source"]["accuracy"], color="0.4", lw=1, ls="--", label="trained network")
     for method in METHODS:
         row = store.rows[f"accuracy, {method}"]
         if "failed" not in row:
             who = "snntoolbox's rule" if method == "percentile" else f"SpikingJelly, {method}"
-            left.plot(STEPS, [100 * row["accuracy"][t - 1] for t in STEPS], "o-", ms=3, lw=1, label=who)
+            left.plot(steps, [100 * row["accuracy"][t - 1] for t in steps], "o-", ms=3, lw=1, label=who)
             if method in TIMED:
-                theirs = [median_ms(store, threads, method, str(t), "cpu_ms") for t in STEPS]
-                right.plot(STEPS, theirs, "o-", ms=3, lw=1, label=who)
-    left.plot(STEPS, [100 * rows[f"rate, T = {t}"]["accuracy"] for t in STEPS], "ks-", label="snnsim, rate")
-    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in STEPS]
-    right.plot(STEPS, mine, "ks-", label="snnsim, rate")
-    left.set(xscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps", ylabel="test accuracy (%)")
+                theirs = [median_ms(store, threads, method, str(t), "cpu_ms") for t in steps]
+                right.plot(steps, theirs, "o-", ms=3, lw=1, label=who)
+    left.plot(steps, [100 * rows[f"rate, T = {t}"]["accuracy"] for t in steps], "ks-", label="snnsim, rate")
+    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in steps]
+    right.plot(steps, mine, "ks-", label="snnsim, rate")
+    left.set(xscale="log", xticks=steps, xticklabels=steps, xlabel="steps", ylabel="test accuracy (%)")
     left.set_title(title)
     right.set(
-        xscale="log", yscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps",
+        xscale="log", yscale="log", xticks=steps, xticklabels=steps, xlabel="steps",
         ylabel=f"ms an image, {threads} thread(s)",
     )  # fmt: skip
     for axes in (left, right):
@@ -203,8 +212,9 @@ def main() -> None:
     parser.add_argument("--peer", default=sys.executable, help="Python with torch and spikingjelly")
     parser.add_argument("--cache", type=Path, default=nets.CACHE, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--images", type=int, default=10_000, help="of the test images, default: all")
+    parser.add_argument("--images", type=int, default=10_000, help="test images of the first run")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--times", action="store_true", help="measure the times again, and nothing else")
     parser.add_argument("--again", action="store_true", help="measure all rows again")
     options = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,20 +22,23 @@ from conversion_eval import (
     STEPS,
     Setting,
     Store,
+    accuracy,
     choose,
     outputs_of,
     rates,
-    right,
     source_outputs,
+    wrong,
 )
-
-from snnsim.converters.convert import convert
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 LEVELS = (3, 7, 15, 31)
-CHOSEN_UP_TO = 8  # steps; more of them keep the choice, for which every network is simulated
+FIXED = {f"exact, {levels} levels": Setting("exact", 1, levels) for levels in LEVELS}
+FIXED |= {"ttfs": Setting("ttfs", 0), "few_spike": Setting("few_spike", 10)}
+WHOLE = ("exact", "ttfs")  # methods that see all test images, whatever is asked for
+SLOW = {"few_spike": 1000}  # methods that see so many at most
+CHOSEN_UP_TO = 4  # steps; more of them keep the choice, for which every network is simulated
 N_OPERATIONS = 200  # images over which operations are counted
 _COUNTED = (
     "dense_macs", "effective_macs", "synaptic_acs", "synaptic_macs", "pooling_acs", "pooling_macs",
@@ -43,110 +46,108 @@ _COUNTED = (
 )  # fmt: skip
 
 
-def measured(
-    model: Any, calibration: np.ndarray, wanted: np.ndarray, settings: Sequence[Setting],
-    test: np.ndarray, labels: np.ndarray,
-) -> dict[str, Any]:  # fmt: skip
-    """The best of these settings: accuracy over the test images, operations of an inference."""
-    chosen = choose(model, calibration, wanted, settings)
-    counted = chosen.conversion.operations(test[:N_OPERATIONS])
-    outputs = outputs_of(chosen.conversion, test)
-    return {
-        **chosen.as_dict(),
-        "accuracy": right(outputs, labels),
-        "wrong": np.flatnonzero(outputs.argmax(1) != labels).tolist(),
-        "operations": {name: float(getattr(counted, name)) for name in _COUNTED},
-    }
+@dataclass(frozen=True)
+class Task:
+    """A trained network; calibration images and what it gives for them; test images."""
 
+    model: Any
+    calibration: np.ndarray
+    wanted: np.ndarray
+    test: np.ndarray
+    labels: np.ndarray
 
-def timed(model: Any, calibration: np.ndarray, test: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """One spike a neuron at most."""
-    began = time.process_time()
-    found = convert(model, calibration, "ttfs")
-    seconds = time.process_time() - began
-    outputs = found.predict(test)
-    counted = found.operations(test[:N_OPERATIONS])
-    return {
-        "method": "ttfs",
-        "convert_s": seconds,
-        "accuracy": right(outputs, labels),
-        "agreement": float((outputs.argmax(1) == source_outputs(model, test).argmax(1)).mean()),
-        "spikes_per_neuron": counted.spikes_per_neuron,
-        "operations": {name: float(getattr(counted, name)) for name in _COUNTED},
-    }
+    def measured(self, settings: Sequence[Setting], n_test: int) -> dict[str, Any]:
+        """The best of these settings: what it has wrong of the first test images, operations of one."""
+        chosen = choose(self.model, self.calibration, self.wanted, settings)
+        counted = chosen.conversion.operations(self.test[:N_OPERATIONS])
+        outputs = outputs_of(chosen.conversion, self.test[:n_test])
+        return {
+            **chosen.as_dict(),
+            "n_test": n_test,
+            "wrong": wrong(outputs, self.labels),
+            "operations": {name: float(getattr(counted, name)) for name in _COUNTED},
+        }
 
-
-def certified(model: Any, calibration: np.ndarray, test: np.ndarray, setting: Setting) -> dict[str, Any]:
-    """The certificate of an exact conversion over all test images."""
-    began = time.perf_counter()
-    found = setting.convert(model, calibration, certify_on=test).certificate
-    if found is None:
-        raise SystemExit("an exact conversion without a certificate")
-    return {
-        "setting": setting.label,
-        "samples": found.n_samples,
-        "values": sum(layer.n_checked for layer in found.layers),
-        "mismatches": sum(layer.n_mismatches for layer in found.layers),
-        "readout_deviation": found.readout_deviation,
-        "holds": found.holds,
-        "seconds": time.perf_counter() - began,
-    }
+    def certified(self, setting: Setting) -> dict[str, Any]:
+        """The certificate of an exact conversion over all test images."""
+        began = time.perf_counter()
+        found = setting.convert(self.model, self.calibration, certify_on=self.test).certificate
+        if found is None:
+            raise SystemExit("an exact conversion without a certificate")
+        return {
+            "setting": f"exact, {setting.label}",
+            "samples": found.n_samples,
+            "values": sum(layer.n_checked for layer in found.layers),
+            "mismatches": sum(layer.n_mismatches for layer in found.layers),
+            "readout_deviation": found.readout_deviation,
+            "holds": found.holds,
+            "seconds": time.perf_counter() - began,
+        }
 
 
 Methods = dict[str, tuple[int, ...]]
-"""Numbers of steps of each method."""
+"""Numbers of steps of rate and of burst, which takes the threshold and correction of rate."""
 
 
-def run(name: str, store: Store, data: str, cache: Path, methods: Methods) -> None:
+def run(name: str, store: Store, options: argparse.Namespace, methods: Methods) -> None:
     """All rows of one network."""
-    model, images = nets.load(name, cache), nets.images(name, data)
-    test, labels = images.test, images.test_labels
-    calibration = images.train[:N_CALIBRATION]
-    wanted = source_outputs(model, calibration)
-    outputs = source_outputs(model, test)
-    wrong = np.flatnonzero(outputs.argmax(1) != labels).tolist()
-    store.row("source", lambda: {"accuracy": right(outputs, labels), "wrong": wrong})
-    settings = {f"exact, {levels} levels": [Setting("exact", 1, levels)] for levels in LEVELS}
-    for key, tried in settings.items():
-        store.row(key, partial(measured, model, calibration, wanted, tried, test, labels))
-    store.row("ttfs", partial(timed, model, calibration, test, labels))
-    store.row("certificate", partial(certified, model, calibration, test, Setting("exact", 1, LEVELS[-1])))
-    for method, steps in methods.items():
-        tried = []
-        for t in steps:
-            tried = rates(method, t) if t <= CHOSEN_UP_TO else [replace(one, timesteps=t) for one in tried]
-            row = store.row(
-                f"{method}, T = {t}", partial(measured, model, calibration, wanted, tried, test, labels)
-            )
-            tried = [Setting(**{one.name: row[one.name] for one in fields(Setting)})]
+    model, images = nets.load(name, options.cache), nets.images(name, options.data)
+    calibration, test, labels = images.train[:N_CALIBRATION], images.test, images.test_labels
+    task = Task(model, calibration, source_outputs(model, calibration), test, labels)
+    every, some = len(test), min(options.images, len(test))
+    store.row("source", lambda: {"n_test": every, "wrong": wrong(source_outputs(model, test), labels)})
+    chosen = Setting("rate", 0)
+    for t in methods["rate"]:
+        tried = rates("rate", t) if t <= CHOSEN_UP_TO else [replace(chosen, timesteps=t)]
+        chosen = setting_of(store.row(f"rate, T = {t}", partial(task.measured, tried, some)))
+    for t in methods["burst"]:
+        chosen = replace(setting_of(store.rows[f"rate, T = {t}"]), method="burst")
+        store.row(f"burst, T = {t}", partial(task.measured, [chosen], some))
+    for key, setting in FIXED.items():
+        shown = every if setting.method in WHOLE else min(some, SLOW.get(setting.method, some))
+        store.row(key, partial(task.measured, [setting], shown))
+    store.row("certificate", partial(task.certified, Setting("exact", 1, LEVELS[-1])))
+
+
+def setting_of(row: dict[str, Any]) -> Setting:
+    return Setting(**{one.name: row[one.name] for one in fields(Setting)})
+
+
+def keys_of(store: Store, methods: Methods) -> list[str]:
+    """Of the rows that there are, in order."""
+    keys = [*FIXED, *(f"{method}, T = {t}" for method, steps in methods.items() for t in steps)]
+    return [key for key in keys if key in store.rows]
 
 
 def plot(store: Store, title: str, methods: Methods) -> None:
     """Accuracy against steps, and against operations."""
-    figure, (left, middle) = plt.subplots(1, 2, figsize=(10, 4), constrained_layout=True)
-    source = store.rows["source"]["accuracy"]
-    for axes in (left, middle):
-        axes.axhline(100 * source, color="0.4", lw=1, ls="--", label=f"trained network, {source:.2%}")
-    for method, steps in methods.items():
-        rows = [store.rows[f"{method}, T = {t}"] for t in steps]
-        values = [100 * row["accuracy"] for row in rows]
-        left.plot(steps, values, "o-", label=method)
-        middle.plot([row["operations"]["total_once"] for row in rows], values, "o-", label=method)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), constrained_layout=True)
+    source = store.rows["source"]
+    for axes in (left, right):
+        axes.axhline(100 * accuracy(source), color="0.4", lw=1, ls="--", label="trained network")
+    for method in methods:
+        rows = [store.rows[key] for key in keys_of(store, methods) if key.startswith(f"{method},")]
+        values = [100 * accuracy(row) for row in rows]
+        left.plot([row["timesteps"] for row in rows], values, "o-", label=method)
+        right.plot([row["operations"]["total_once"] for row in rows], values, "o-", label=method)
     exact = [store.rows[f"exact, {levels} levels"] for levels in LEVELS]
-    values = [100 * row["accuracy"] for row in exact]
-    middle.plot([row["operations"]["total_once"] for row in exact], values, "s-", label="exact (T = 1)")
+    values = [100 * accuracy(row) for row in exact]
+    right.plot([row["operations"]["total_once"] for row in exact], values, "s-", label="exact (T = 1)")
     left.plot(
         np.ones(len(exact)), values, "s", label=f"exact, {', '.join(str(n) for n in LEVELS)} levels"
     )
-    timed_row = store.rows["ttfs"]
-    middle.plot(
-        timed_row["operations"]["additions"], 100 * timed_row["accuracy"], "*", ms=11,
-        label=f"ttfs, {timed_row['spikes_per_neuron']:.2f} spikes a neuron",
-    )  # fmt: skip
+    for method, marker in (("ttfs", "*"), ("few_spike", "^")):
+        if (row := store.rows.get(method)) is None:
+            continue
+        spikes = row["operations"]["spikes_per_neuron"]
+        right.plot(
+            row["operations"]["total_once"], 100 * accuracy(row), marker, ms=10,
+            label=f"{method}, {spikes:.2f} spikes a neuron",
+        )  # fmt: skip
     left.set(xscale="log", xticks=STEPS, xticklabels=STEPS, xlabel="steps", ylabel="test accuracy (%)")
     left.minorticks_off()
-    middle.set(xscale="log", xlabel="operations of an inference", title=title)
-    for axes in (left, middle):
+    right.set(xscale="log", xlabel="operations of an inference", title=title)
+    for axes in (left, right):
         axes.legend(fontsize=8)
     figure.savefig(store.path.with_suffix(".png"), dpi=120)
     plt.close(figure)
@@ -154,31 +155,23 @@ def plot(store: Store, title: str, methods: Methods) -> None:
 
 def table(store: Store, methods: Methods) -> str:
     """What was measured, in Markdown."""
-    source = store.rows["source"]["accuracy"]
+    source = store.rows["source"]
     lines = [
-        f"Trained network: {source:.2%}.", "",
-        "| method | T | chosen | accuracy | loss | AC | MAC | spikes a neuron | convert |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"Trained network: {accuracy(source):.2%} of {source['n_test']:,} test images; loss is over the same"
+        " images.", "",
+        "| method | T | chosen | images | accuracy | loss | AC | MAC | spikes a neuron | convert |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
-    keys = [f"exact, {levels} levels" for levels in LEVELS]
-    keys += [f"{method}, T = {t}" for method, steps in methods.items() for t in steps]
-    for key in keys:
+    for key in keys_of(store, methods):
         row = store.rows[key]
-        counted, exact = row["operations"], row["method"] == "exact"
-        choice = f"{row['levels']} levels" if exact else f"{row['normalisation']}, {row['correction']}"
+        counted, of = row["operations"], row["n_test"]
         acs = counted["synaptic_acs"] + counted["pooling_acs"]
         macs = counted["synaptic_macs"] + counted["pooling_macs"] + counted["input_macs_once"]
         lines.append(
-            f"| {row['method']} | {row['timesteps']} | {choice} | {row['accuracy']:.2%}"
-            f" | {100 * (source - row['accuracy']):+.2f} | {acs:,.0f} | {macs:,.0f}"
-            f" | {counted['spikes_per_neuron']:.2f} | {row['convert_s']:.1f} s |"
+            f"| {row['method']} | {row['timesteps'] or '-'} | {setting_of(row).label} | {of:,}"
+            f" | {accuracy(row):.2%} | {100 * (accuracy(source, of) - accuracy(row)):+.2f}"
+            f" | {acs:,.0f} | {macs:,.0f} | {counted['spikes_per_neuron']:.2f} | {row['convert_s']:.1f} s |"
         )
-    row = store.rows["ttfs"]
-    lines.append(
-        f"| ttfs | - | | {row['accuracy']:.2%} | {100 * (source - row['accuracy']):+.2f}"
-        f" | {row['operations']['additions']:,.0f} | | {row['spikes_per_neuron']:.2f}"
-        f" | {row['convert_s']:.1f} s |"
-    )
     found = store.rows["certificate"]
     lines += ["", (
         f"Certificate ({found['setting']}): {found['samples']:,} test images, {found['values']:,} counts"
@@ -192,10 +185,16 @@ def command(name: str, network: str, title: str, methods: Methods, description: 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", required=True, help="folder with mnist/ and fashion-mnist/")
     parser.add_argument("--cache", type=Path, default=nets.CACHE, help="default: %(default)s")
+    parser.add_argument(
+        "--images", type=int, default=10_000, help="test images of rate and burst, default: all"
+    )
+    parser.add_argument("--table", action="store_true", help="write what is there, measure nothing")
     parser.add_argument("--again", action="store_true", help="measure all rows again")
     options = parser.parse_args()
-    store = Store(name, f"python benchmarks/{name}.py --data DIR", again=options.again)
-    run(network, store, options.data, options.cache, methods)
+    part = "" if options.images == parser.get_default("images") else f" --images {options.images}"
+    store = Store(name, f"python benchmarks/{name}.py --data DIR{part}", again=options.again)
+    if not options.table:
+        run(network, store, options, methods)
     plot(store, title, methods)
     from page import PAGE, fill
 

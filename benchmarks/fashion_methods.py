@@ -11,4 +11,4 @@ from conversion_rows import command
 
 if __name__ == "__main__":
     title = "Fashion-MNIST, residual and depthwise"
-    command("fashion_methods", "fashion", title, {"rate": STEPS, "burst": STEPS}, __doc__.splitlines()[0])
+    command("fashion_methods", "fashion", title, {"rate": STEPS, "burst": (4,)}, __doc__.splitlines()[0])

@@ -10,5 +10,5 @@ from conversion_eval import STEPS
 from conversion_rows import command
 
 if __name__ == "__main__":
-    methods = {"rate": STEPS, "burst": (4, 8)}
+    methods = {"rate": STEPS, "burst": (4,)}
     command("mnist_cnn", "mnist", "MNIST, 3 x (conv 32, BN, ReLU, pool)", methods, __doc__.splitlines()[0])

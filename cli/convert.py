@@ -41,6 +41,7 @@ class Normalisation(StrEnum):
     BALANCED = "balanced"
     SPIKINGJELLY = "spikingjelly"
     SPIKINGJELLY_MAX = "spikingjelly-max"
+    SPIKINGJELLY_CHANNELS = "spikingjelly-channels"
     SNNTOOLBOX = "snntoolbox"
 
 

@@ -8,11 +8,14 @@
     balanced          local threshold balancing (Bu et al. 2025)                          theta / 2
     spikingjelly-max  largest activation of its layer (SpikingJelly, mode "Max")          0
     spikingjelly      99.9 % of all values of its layer, also zeros (mode "99.9%")        0
+    spikingjelly-channels   99.9 % of all its values, also zeros (`channel_wise`)         theta / 2
     snntoolbox        99.9 % of the active values of its layer                            0
 
-The last three are baselines: what those converters choose with their defaults, run here with the same input
-current, reset by subtraction and readout, so that only the choice differs.  snntoolbox itself ends with
-spiking softmax units, which do no better than the sum of currents that is read here.
+The last four are baselines: what those converters choose with their defaults, and SpikingJelly with
+`channel_wise` and `half_threshold`, its best options; run here with the same input current, reset by
+subtraction and readout, so that only the choice differs.  SpikingJelly takes percentiles of one batch after
+another and their moving mean, here they are of all samples.  snntoolbox itself ends with spiking softmax
+units, which do no better than the sum of currents that is read here.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ NORMALISATIONS: dict[str, Normalisation] = {
     "balanced": Normalisation("balanced"),
     "spikingjelly-max": Normalisation("largest", by_channel=False, start=0.0),
     "spikingjelly": Normalisation("largest", 99.9, by_channel=False, silent=True, start=0.0),
+    "spikingjelly-channels": Normalisation("largest", 99.9, silent=True),
     "snntoolbox": Normalisation("largest", 99.9, by_channel=False, start=0.0),
 }
 

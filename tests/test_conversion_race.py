@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ sys.path[:0] = [str(BENCHMARKS), str(BENCHMARKS / "peers")]
 
 import ann2snn  # noqa: E402
 import conversion_race  # noqa: E402
-from conversion_eval import STEPS, Setting, choose, rates  # noqa: E402
-from conversion_rows import LEVELS, table  # noqa: E402
+from conversion_eval import STEPS, Setting, accuracy, choose, rates, wrong  # noqa: E402
+from conversion_rows import FIXED, table  # noqa: E402
 
 
 def small_net() -> torch.nn.Module:
@@ -62,28 +63,43 @@ class Rows:
         self.rows = rows
 
 
-def a_row(method: str, steps: int, accuracy: float) -> dict[str, object]:
+def a_row(setting: Setting, n_wrong: int) -> dict[str, object]:
     counted = dict.fromkeys(
         ("synaptic_acs", "pooling_acs", "synaptic_macs", "pooling_macs", "input_macs_once"), 1.0
     )
     return {
-        "method": method, "timesteps": steps, "levels": 3, "normalisation": "mse", "correction": "none",
-        "accuracy": accuracy, "convert_s": 1.0, "operations": counted | {"spikes_per_neuron": 0.5},
+        **asdict(setting), "n_test": 50, "wrong": list(range(n_wrong)), "convert_s": 1.0,
+        "operations": counted | {"spikes_per_neuron": 0.5},
     }  # fmt: skip
+
+
+def test_accuracy_over_the_first_images() -> None:
+    row = {"n_test": 4, "wrong": wrong(np.eye(4), np.array([0, 3, 2, 0]))}
+    assert row["wrong"] == [1, 3]
+    assert [accuracy(row, n) for n in (None, 1, 2, 4)] == [0.5, 1.0, 0.5, 0.5]
+    with pytest.raises(SystemExit, match="a row of 4 test images, and 5 are asked for"):
+        accuracy(row, 5)
+
+
+def test_every_setting_is_the_conversion_that_it_names() -> None:
+    model, x = small_net(), np.random.default_rng(3).random((8, 1, 8, 8)).astype(np.float32)
+    for setting in (*FIXED.values(), Setting("rate", 2, 0, "spikingjelly-channels", "bias")):
+        made = setting.convert(model, x)
+        assert (made.method, made.timesteps) == (setting.method, max(setting.timesteps, 1))
 
 
 def test_the_table_of_methods() -> None:
-    rows: dict[str, object] = {"source": {"accuracy": 0.99}}
-    rows |= {f"exact, {levels} levels": a_row("exact", 1, 0.985) for levels in LEVELS}
-    rows |= {"rate, T = 4": a_row("rate", 4, 0.98)}
-    rows["ttfs"] = {
-        "accuracy": 0.99, "spikes_per_neuron": 0.4, "convert_s": 0.1, "operations": {"additions": 5.0}
-    }  # fmt: skip
+    rows: dict[str, object] = {"source": {"n_test": 100, "wrong": [0, 99]}}
+    rows |= {key: a_row(setting, 2) for key, setting in FIXED.items()}
+    rows |= {"rate, T = 4": a_row(Setting("rate", 4, 0, "mse", "bias"), 3)}
     rows["certificate"] = {
         "setting": "exact, 15 levels", "samples": 10, "values": 20, "mismatches": 0, "readout_deviation": 0.0
     }  # fmt: skip
     text = table(Rows(rows), {"rate": (4,)})
-    assert "| rate | 4 | mse, none | 98.00% | +1.00 | 2 | 3 | 0.50 | 1.0 s |" in text
+    assert "Trained network: 98.00% of 100 test images" in text
+    assert "| rate | 4 | mse, bias | 50 | 94.00% | +4.00 | 2 | 3 | 0.50 | 1.0 s |" in text
+    assert "| exact | 1 | 7 levels | 50 | 96.00% | +2.00 |" in text
+    assert "| ttfs | - | continuous | 50 |" in text
     assert "0 mismatches" in text
 
 

@@ -97,3 +97,17 @@ def test_unknown_normalisation_and_correction() -> None:
         convert(graph, x, "rate", correction="biass")
     with pytest.raises(ConfigError, match="exact networks start from half a threshold"):
         convert(graph, x, "exact", correction="potential")
+
+
+def test_channels_with_zeros_counted_have_the_smaller_thresholds() -> None:
+    """99.9 % of all values of each channel, by numpy; the start is half of it."""
+    graph, x = residual()
+    source = activations(graph, x)
+    found = thresholds(graph, x, source, NORMALISATIONS["spikingjelly-channels"], 8)
+    for name, theta in found.items():
+        values = source.values[name]
+        expected = np.percentile(values, 99.9, axis=(0, 2))
+        assert np.array_equal(theta[expected > 0], expected[expected > 0])
+        assert np.any(theta < thresholds(graph, x, source, NORMALISATIONS["percentile"], 8)[name])
+    network = convert(graph, x, "rate", normalisation="spikingjelly-channels").network
+    assert network.populations["a0"].unit.v_init_mv[0] == found["a0"][0] / 2
