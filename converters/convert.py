@@ -242,7 +242,7 @@ def rated(
     normalisation: str,
     correction: str = "none",
 ) -> Conversion:
-    """Conversion to rates or bursts; source as `activations` gives it for data."""
+    """Conversion to rates or bursts, in float32; source as `activations` gives it for data."""
     choice, most = NORMALISATIONS[normalisation], _MOST if method == "burst" else 1
     coding = RateCoding(thresholds(graph, data, source, choice, timesteps, most), most, choice.start)
     network = build(graph, coding).replace(precision="float32")

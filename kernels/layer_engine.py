@@ -4,8 +4,8 @@ A thread takes samples one by one and runs each through all steps of a call, so 
 cache; no result depends on which thread took it.  In a step the populations advance in the order of the
 graph: a spike reaches a population behind its own in the same step (delay 0), or any one `delay` steps later.
 
-    1  events of sources, of this step or an earlier one, add to the current of the population
-    2  bias is added in the steps that have one
+    1  the current of the population starts from what stays the same: bias, and an input that stays
+    2  events of sources, of this step or an earlier one, add to it
     3  the population advances and emits its events
 
 A sample is at rest as soon as nothing is on its way and nothing more will come: its steps are then skipped.
@@ -128,8 +128,9 @@ def advance_sample(b, t, graph, cells, given, outcome, sample, work):
             moved = moved or n > 0
         sample.n_events[slot, p] = n
         outcome.events[b, p] += n
+        total = sample.total[low:high]
         for e in range(n):
-            sample.total[low + unit[e]] += amount[e]
+            total[unit[e]] += amount[e]
         outcome.sent[b, p] += n if graph.kind[p] == INTEGRATE and graph.most[p] == 1 else size_of(amount, n)
     sample.quiet[0] = 0 if moved else sample.quiet[0] + 1
 
@@ -147,20 +148,19 @@ def size_of(amount, n):
 def collect(b, t, p, graph, given, outcome, sample, work):
     """What arrives at population p in step t of sample b; returns the current of its first channel."""
     low, high = graph.first[p], graph.first[p + 1]
-    held = sample.held[:, low:high]
     if t == 0 or t == given.begin or t == given.begin + given.steps or t == graph.bias_steps[p]:
-        hold(b, t, p, held, graph, given, outcome, sample)
+        hold(b, t, p, graph, given, outcome, sample)
     constant = graph.kind[p] != CELLS
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         constant = constant and (is_held(j, graph, given) or graph.rule[j] == MAX_POOL)
     if constant:
-        return held[0]
-    arrived = work.arrived[:, low:high]
-    arrived[:] = held
+        return sample.held[0, low:high]
+    for c in range(work.arrived.shape[0]):
+        work.arrived[c, low:high] = sample.held[c, low:high]
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         if graph.rule[j] != MAX_POOL and t >= graph.delay[j] and not is_held(j, graph, given):
-            arrive(b, j, t, arrived[graph.channel[j]], graph, outcome, sample)
-    return arrived[0]
+            arrive(b, j, t, work.arrived[graph.channel[j], low:high], graph, outcome, sample)
+    return work.arrived[0, low:high]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -170,16 +170,17 @@ def is_held(j, graph, given):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def hold(b, t, p, held, graph, given, outcome, sample):
+def hold(b, t, p, graph, given, outcome, sample):
     """The current that stays the same from step t on: bias, and an input."""
-    held[:] = 0
+    low, high = graph.first[p], graph.first[p + 1]
+    sample.held[:, low:high] = 0
     if t < graph.bias_steps[p]:
-        held[0, :] = graph.bias[graph.first[p] : graph.first[p + 1]]
+        sample.held[0, low:high] = graph.bias[low:high]
     if t < given.begin or t >= given.begin + given.steps:
         return
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         if is_held(j, graph, given):
-            arrive(b, j, t, held[graph.channel[j]], graph, outcome, sample)
+            arrive(b, j, t, sample.held[graph.channel[j], low:high], graph, outcome, sample)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

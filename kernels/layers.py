@@ -9,7 +9,8 @@ for an analogue value.  Feature maps lie channel last, so that what an event add
              c in group g of groups, co = g n_out / groups + co'
     pool     the same with one output channel for each input channel and weights that are equal
 
-Sums have one order: projections as given, then events as they come, which is ascending by unit.
+Sums have one order: projections as given, then events as they come, which is ascending by unit.  Pools whose
+windows are apart are lowered to one target for each source.
 Twins: tests/oracle_layers.py.
 """
 
@@ -198,7 +199,7 @@ def fire_few(potential, current, count, alpha, place, unit, amount):
     place  k; below 1: they only listen
     amount is 2^-k.  Source: Stoeckl & Maass 2021.
     """
-    zero, half = potential.dtype.type(0), potential.dtype.type(0.5)
+    half = potential.dtype.type(0.5)
     worth = potential.dtype.type(1)
     for _ in range(place):
         worth *= half
@@ -224,7 +225,6 @@ def fire_first(potential, current, count, resolution, left, continuous, unit, am
     resolution  F[n]  what one step of the window stands for
     left        steps to the end of the window, this one among them; below 1: they only listen
     """
-    zero = potential.dtype.type(0)
     n_events = 0
     for k in range(potential.size):
         v = potential[k] + current[k]

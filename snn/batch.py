@@ -118,7 +118,7 @@ class BatchSimulator(Simulator):
 
     def _share(self, n_samples: int, job: Callable[[int, int], None]) -> None:
         """Call job(low, high) for pieces of the samples, in all threads."""
-        n = max(1, min(n_samples, _SHARE * self.threads))
+        n = max(1, min(n_samples, _SHARE * self.threads if self.threads > 1 else 1))
         cuts = [n_samples * piece // n for piece in range(n + 1)]
         for _ in self._workers.map(lambda piece: job(cuts[piece], cuts[piece + 1]), range(n)):
             pass  # errors of a job are raised here

@@ -30,13 +30,13 @@ class Inputs:
         values, repeat = self.values, self.repeat
         if repeat > 1 and _delayed(program):
             values, repeat = np.repeat(values, repeat, axis=1), 1
-        n_samples, n_given, _ = values.shape
-        sample, step, unit = np.nonzero(values)
-        ptr = np.searchsorted(sample * n_given + step, np.arange(n_samples * n_given + 1))
+        n_samples, n_given, n = values.shape
+        found = np.flatnonzero(values)
+        ptr = np.searchsorted(found, np.arange(n_samples * n_given + 1) * n)
         ends = ptr[n_given::n_given, None] if n_given else np.zeros((n_samples, 1))
         rows = np.concatenate([ptr[:-1].reshape(n_samples, n_given), ends], axis=1)
-        amount = values[sample, step, unit]
-        return k.Given(rows.astype(np.int64), unit.astype(np.int32), amount, self.begin, repeat)
+        amount, unit = values.ravel()[found], (found % n).astype(np.int32)
+        return k.Given(rows.astype(np.int64), unit, amount, self.begin, repeat)
 
 
 def _delayed(program: LayerProgram) -> bool:

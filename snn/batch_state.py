@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.aligned import zeros
 from snnsim.batch_inputs import Inputs, no_inputs
 from snnsim.errors import ConfigError, FileError
 from snnsim.grid import STEP_LIMIT
@@ -22,12 +23,12 @@ def empty_state(program: LayerProgram, n_rows: int) -> k.State:
     graph, dtype = program.graph, np.dtype(program.network.precision)
     n, n_cells, slots = int(graph.first[-1]), program.n_cells, program.n_slots
     return k.State(
-        potential=np.zeros((n_rows, n), dtype),
-        spikes=np.zeros((n_rows, n), np.int32),
-        total=np.zeros((n_rows, n), dtype),
-        held=np.zeros((n_rows, program.n_channels, n), dtype),
-        unit=np.zeros((n_rows, slots, n), np.int32),
-        amount=np.zeros((n_rows, slots, n), dtype),
+        potential=zeros((n_rows, n), dtype, 1),
+        spikes=zeros((n_rows, n), np.int32, 2),
+        total=zeros((n_rows, n), dtype, 3),
+        held=zeros((n_rows, program.n_channels, n), dtype, 4),
+        unit=zeros((n_rows, slots, n), np.int32, 5),
+        amount=zeros((n_rows, slots, n), dtype, 6),
         n_events=np.zeros((n_rows, slots, graph.kind.size), np.int64),
         quiet=np.zeros((n_rows, 1), np.int64),
         carry=np.zeros((n_rows, n_cells), dtype),
@@ -55,8 +56,8 @@ def working_memory(program: LayerProgram) -> k.Work:
     sizes = np.diff(graph.first)[graph.kind == k.CELLS]
     largest = int(sizes.max(initial=0))
     return k.Work(
-        arrived=np.zeros((program.n_channels, int(graph.first[-1])), dtype),
-        spiked=np.zeros(int(np.diff(graph.first).max(initial=0)), np.uint8),
+        arrived=zeros((program.n_channels, int(graph.first[-1])), dtype, 7),
+        spiked=zeros(int(np.diff(graph.first).max(initial=0)), np.uint8, 8),
         threshold=np.zeros(largest, dtype),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.aligned import whole_lines, zeros
 from snnsim.connectivity import ConnectionRule
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
@@ -227,7 +228,9 @@ def _wires(
         p = network.projections[link]
         base[j], index_base[j] = sum(w.size for w in weights), sum(i.size for i in indices)
         weight, index = _weights(p, place)
-        weights.append(weight.ravel().astype(dtype))
+        line = np.zeros(whole_lines(weight.size, dtype), dtype)  # the next one begins with a cache line
+        line[: weight.size] = weight.ravel()
+        weights.append(line)
         indices.append(index)
         if isinstance(p.rule, Window):
             shape[j] = _geometry(p.rule)
@@ -239,11 +242,17 @@ def _wires(
         "delay": np.array([delays[link] for link in links], np.int64),
         "channel": np.array([_channel(network, network.projections[link]) for link in links], np.int64),
         "weight_base": base,
-        "weight": np.concatenate([np.zeros(0, dtype), *weights]),
+        "weight": _aligned(np.concatenate([np.zeros(0, dtype), *weights]), 0),
         "index_base": index_base,
         "target_of": np.concatenate([np.zeros(0, np.int32), *indices]).astype(np.int32),
         "shape": shape,
     }
+
+
+def _aligned(values: np.ndarray, place: int) -> np.ndarray:
+    found = zeros(values.shape, values.dtype, place)
+    found[:] = values
+    return found
 
 
 def _weights(p: Projection, place: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Plain-Python twins of kernels/layers.py and kernels/lanes.py: the same sums in the same order, one unit at a time."""
+"""Plain-Python twins of kernels/layers.py and lanes.py: the same sums in the same order, a unit at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import numpy as np
 
 from snnsim.kernels import layer_windows as w
-from snnsim.kernels import layers as k
 
 
 def add_rows(current, at, size, unit, amount, begin, end, weight, base, stride):

@@ -224,7 +224,7 @@ def test_updates_steps_and_sums() -> None:
     assert o.total_per_step == pytest.approx(synaptic + updates + per_step)
     once = o.input_acs_once + o.input_macs_once
     assert o.total_once == pytest.approx(synaptic + updates + once + o.input_repeats)
-    assert o.weight_bytes == pytest.approx(8 * (synaptic + once))
+    assert o.weight_bytes == pytest.approx(4 * (synaptic + once))  # rates run in float32
     assert o.n_weights == sum(w.size for w in weights(found.network))
     exact = convert(graph, x, "exact", levels=4).operations(x)
     assert exact.count_bits == ceil(log2(5))
