@@ -132,6 +132,8 @@ def plot(store: Store, title: str, methods: Methods) -> None:
         axes.axhline(0, color="0.4", lw=1, ls="--", label=f"trained network, {accuracy(source):.2%}")
     for method in methods:
         rows = [store.rows[key] for key in keys_of(store, methods) if key.startswith(f"{method},")]
+        if not rows:
+            continue
         values = [lost(row) for row in rows]
         left.plot([row["timesteps"] for row in rows], values, "o-", label=method)
         right.plot([row["operations"]["total_once"] for row in rows], values, "o-", label=method)
@@ -153,6 +155,7 @@ def plot(store: Store, title: str, methods: Methods) -> None:
     left.set_ylabel("test accuracy less the trained network's (points)")
     left.minorticks_off()
     right.set(xscale="log", xlabel="operations of an inference", title=title)
+    right.tick_params(axis="x", which="minor", labelsize=6)
     for axes in (left, right):
         axes.legend(fontsize=8)
     figure.savefig(store.path.with_suffix(".png"), dpi=120)
