@@ -1,6 +1,6 @@
 """What the conversion benchmarks share: settings of a conversion, their choice, and files of results.
 
-Settings are chosen on calibration images alone: all that are tried are calibrated on the first N_CHOICE of
+Settings are chosen on calibration images alone: all that are tried are calibrated on the first n_choice of
 them, and the one whose outputs agree with the trained network's for most of these, at equal agreement the one
 with the smallest error, is calibrated on all.
 """
@@ -24,7 +24,7 @@ from snnsim.converters.convert import Conversion, convert
 
 RESULTS = Path(__file__).resolve().parent / "results"
 STEPS = (1, 2, 4, 8, 16, 32)
-N_CALIBRATION, N_CHOICE = 1024, 512
+N_CALIBRATION = 1024
 _PART = 250  # images at a time
 
 
@@ -86,11 +86,11 @@ class Chosen:
 
 
 def choose(
-    model: Any, calibration: np.ndarray, wanted: np.ndarray, settings: Sequence[Setting]
+    model: Any, calibration: np.ndarray, wanted: np.ndarray, settings: Sequence[Setting], n_choice: int = 1024
 ) -> Chosen:
     """The best of all settings on calibration images, where the source gives `wanted`, float[n, outputs]."""
     began, found = time.perf_counter(), []
-    few, few_wanted = calibration[:N_CHOICE], wanted[:N_CHOICE]
+    few, few_wanted = calibration[:n_choice], wanted[:n_choice]
     for setting in settings if len(settings) > 1 else ():
         agreement, error = agreement_of(setting.convert(model, few), few, few_wanted)
         found.append((agreement, -error, setting))

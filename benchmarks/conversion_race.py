@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -123,11 +124,40 @@ def steps_of(store: Store) -> list[int]:
 
 
 def median_ms(store: Store, threads: int, who: str, key: str, clock: str) -> float:
-    """Of all rounds with so many threads."""
+    """Of all rounds with so many threads, nan without any."""
     end = f", {threads} threads"
     rounds = [row for name, row in store.rows.items() if name.startswith("round") and name.endswith(end)]
     of = [row["ours"][key] if who == "ours" else row[who]["times"][key] for row in rounds]
-    return statistics.median(one[clock] for one in of)
+    return statistics.median(one[clock] for one in of) if of else math.nan
+
+
+def times_table(store: Store, threads: int) -> list[str]:
+    """Lines about time; none where no round was run."""
+    rounds = [row for name, row in store.rows.items() if name.endswith(f", {threads} threads")]
+    if not rounds:
+        return []
+    steps = [str(t) for t in steps_of(store)]
+    lines = ["", (
+        f"Milliseconds of the processor for an image, {threads} thread(s), medians of {len(rounds)} rounds"
+        f" over {N_TIMED} images; our networks were calibrated on {N_TIMED_CALIBRATION} images for this."
+    ), ""]  # fmt: skip
+    lines += ["| T |" + "".join(f" {t} |" for t in steps), "|---|" + "---|" * len(steps)]
+
+    def line(label: str, values: list[float]) -> str:
+        return f"| {label} |" + "".join(f" {value:.3g} |" for value in values)
+
+    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in steps]
+    for method in TIMED:
+        if "failed" in rounds[-1][method]:
+            continue
+        theirs = [median_ms(store, threads, method, t, "cpu_ms") for t in steps]
+        who = "snntoolbox's rule, torch" if method == "percentile" else f"SpikingJelly, {method}"
+        lines.append(line(who, theirs))
+        lines.append(line(f"{who}: times ours", [b / a for a, b in zip(mine, theirs, strict=True)]))
+    lines.append(line("snnsim, rate", mine))
+    whole = median_ms(store, threads, "ours", "exact, 15 levels", "cpu_ms")
+    lines.append(line("snnsim, exact, 15 levels", [whole]) + " |" * (len(steps) - 1))
+    return lines
 
 
 def table(store: Store, threads: int) -> str:
@@ -148,28 +178,7 @@ def table(store: Store, threads: int) -> str:
     lines.append("| snnsim, rate |" + "".join(f" {one:.2f} |" for one in found))
     exact = rows["exact, 15 levels"]
     lines.append(f"| snnsim, exact, 15 levels | {100 * exact['accuracy']:.2f} |" + " |" * (len(steps) - 1))
-    rounds = sum(name.endswith(f", {threads} threads") for name in store.rows)
-    lines += ["", (
-        f"Milliseconds of the processor for an image, {threads} thread(s), medians of {rounds} rounds over"
-        f" {N_TIMED} images; our networks were calibrated on {N_TIMED_CALIBRATION} images for this."
-    ), ""]  # fmt: skip
-    lines += [f"| T |{head}", "|---|" + "---|" * len(steps)]
-
-    def line(label: str, values: list[float]) -> str:
-        return f"| {label} |" + "".join(f" {value:.3g} |" for value in values)
-
-    mine = [median_ms(store, threads, "ours", f"rate, T = {t}", "cpu_ms") for t in steps]
-    last = [row for name, row in store.rows.items() if name.startswith("round")][-1]
-    for method in TIMED:
-        if "failed" in last[method]:
-            continue
-        theirs = [median_ms(store, threads, method, t, "cpu_ms") for t in steps]
-        who = "snntoolbox's rule, torch" if method == "percentile" else f"SpikingJelly, {method}"
-        lines.append(line(who, theirs))
-        lines.append(line(f"{who}: times ours", [b / a for a, b in zip(mine, theirs, strict=True)]))
-    lines.append(line("snnsim, rate", mine))
-    whole = median_ms(store, threads, "ours", "exact, 15 levels", "cpu_ms")
-    lines.append(line("snnsim, exact, 15 levels", [whole]) + " |" * (len(steps) - 1))
+    lines += times_table(store, threads)
     made = {method: store.rows[f"accuracy, {method}"] for method in METHODS}
     theirs_s = [f"{method} {row['convert_cpu_s']:.2f}" for method, row in made.items() if "failed" not in row]
     ours_s = [f"{key} {row['convert_s']:.1f}" for key, row in rows.items() if key != "source"]
@@ -213,7 +222,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=nets.CACHE, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=10_000, help="test images of the first run")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of times; 0 for accuracy alone")
     parser.add_argument("--times", action="store_true", help="measure the times again, and nothing else")
     parser.add_argument("--again", action="store_true", help="measure all rows again")
     options = parser.parse_args()
