@@ -88,7 +88,7 @@ class Estimate:
 class Comparison:
     """The spiking network beside one baseline of the same precision and scope.
 
-    ratio                         energy of the spiking network / energy of the baseline
+    ratio                         energy of the spiking network / energy of the baseline; None where that is 0
     break_even_spikes_per_neuron  spikes of a neuron in an inference at which both need the same, other things
                                   equal; None where the baseline needs less even without any spike
     """
@@ -97,7 +97,7 @@ class Comparison:
     baseline: str
     precision: str
     scope: str
-    ratio: float
+    ratio: float | None
     spikes_per_neuron: float
     break_even_spikes_per_neuron: float | None
     break_even_rate_per_step: float | None
@@ -143,8 +143,9 @@ def compare(spiking: Estimate, baseline: Estimate, operations: Operations) -> Co
     even = None
     if spiking.spiking_pj > 0 and baseline.pj > silent:
         even = own * (baseline.pj - silent) / spiking.spiking_pj
+    ratio = spiking.pj / baseline.pj if baseline.pj > 0 else None
     return Comparison(
-        spiking.system, baseline.system, spiking.precision, spiking.scope, spiking.pj / baseline.pj,
+        spiking.system, baseline.system, spiking.precision, spiking.scope, ratio,
         own, even, None if even is None else even / operations.n_steps,
     )  # fmt: skip
 

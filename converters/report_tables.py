@@ -121,7 +121,7 @@ def comparison_table(energy: EnergyTable) -> Table:
         both = [found[(*pair, scope)] for scope in SCOPES]
         even = ["none" if c.break_even_spikes_per_neuron is None else f"{c.break_even_spikes_per_neuron:.3g}"
                 for c in both]  # fmt: skip
-        rows.append((*pair, *(f"{c.ratio:.3g}" for c in both), *even))
+        rows.append((*pair, *("-" if c.ratio is None else f"{c.ratio:.3g}" for c in both), *even))
     spikes = energy.comparisons[0].spikes_per_neuron
     columns = [f"{what}, {scope}" for what in ("ratio", "break-even") for scope in SCOPES]
     return Table(

@@ -6,11 +6,10 @@ arrive wakes those that sleep (futex); elsewhere they look again from time to ti
 sequentially consistent: what one thread wrote before the barrier, every thread reads after it.
 """
 
-import platform
 import sys
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -26,7 +25,8 @@ _TIMEOUT_NS = 5_000_000
 _SPINS = 75_000  # about 0.15 ms
 _PAUSE = 1 if sys.platform == "win32" else 30  # ms, or us
 
-_SYSTEM_CALL = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0) if sys.platform == "linux" else 0
+_PROCESSOR = binding.get_process_triple().split("-")[0]
+_SYSTEM_CALL = {"x86_64": 202, "aarch64": 98}.get(_PROCESSOR, 0) if sys.platform == "linux" else 0
 _WAIT, _WAKE = 128, 129  # futex operations within a process
 
 _sleep = types.ExternalFunction("Sleep" if sys.platform == "win32" else "usleep", types.int32(types.uint32))

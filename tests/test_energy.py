@@ -147,3 +147,11 @@ def test_every_constant_has_a_source_and_a_mark(rates: Operations) -> None:
     assert all(c["mark"].startswith("from secondary source: ") for c in found["constants"])
     assert found["loihi_pj"] > 0
     assert not any("Loihi" in c["baseline"] for c in found["comparisons"])
+
+
+def test_a_baseline_without_energy_has_no_ratio(rates: Operations) -> None:
+    """A zero-skipping network that is shown nothing."""
+    spiking, nothing = Estimate("SNN", "int8", "compute", 1.0, 0.5), Estimate("ANN", "int8", "compute", 0.0)
+    found = compare(spiking, nothing, rates)
+    assert found.ratio is None
+    assert found.break_even_spikes_per_neuron is None
