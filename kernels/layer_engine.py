@@ -180,7 +180,23 @@ def hold(b, t, p, graph, given, outcome, sample):
         return
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         if is_held(j, graph, given):
-            arrive(b, j, t, sample.held[graph.channel[j], low:high], graph, outcome, sample)
+            current = sample.held[graph.channel[j], low:high]
+            if t == given.begin:
+                arrive(b, j, t, current, graph, outcome, sample)
+            else:
+                add_again(b, j, t, current, graph, given, sample)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_again(b, j, t, current, graph, given, sample):
+    """What an input that stays has sent once, and has been counted, reaches `current` once more."""
+    q, slot = graph.source[j], t % sample.n_events.shape[0]
+    low, high = graph.first[q], graph.first[q + 1]
+    sent = sample.n_events[slot, q]
+    unit, amount = sample.unit[slot, low:high], sample.amount[slot, low:high]
+    sample.n_events[slot, q] = take_given(b, np.int64(0), low, high, given, unit, amount)
+    deliver(j, t, current, graph, sample)
+    sample.n_events[slot, q] = sent
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
