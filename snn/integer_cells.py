@@ -55,14 +55,15 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
         start=np.zeros((k.N_STATE, sum(sizes)), np.int64),
     )
     for p, name in enumerate(names):
-        unit = units.get(name)
-        if unit is None:
+        if name not in units:
             continue
-        at = first[p] + place[name]
+        unit, at = units[name], first[p] + place[name]
         if isinstance(unit, SigmaDelta):
             found.rule[p] = _sigma_delta_row(unit)
             found.value[k.THRESHOLD, at], found.value[k.BIAS, at] = unit.threshold, unit.bias
             continue
+        if not isinstance(unit, IntegerLIF):
+            raise ConfigError("not an integer neuron", where=f"populations.{name}.neuron", got=unit.KIND)
         found.rule[p] = rule_row(unit.rule, unit.synapse.n_currents)
         if unit.reset_every is not None:
             found.rule[p, [k.RESET_EVERY, k.RESET_AT]] = unit.reset_every, unit.reset_at

@@ -44,7 +44,7 @@ class IntegerLIF(IntegerNeuron):
     decay_u2          of a second current, for neurons with two: projections say which by `receptor`, "exc"
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
-    reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; without: never
+    reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; None: never
     """
 
     KIND = "integer_lif"
@@ -136,11 +136,13 @@ class SigmaDelta(IntegerNeuron):
     """
 
     KIND = "sigma_delta"
-    part: str = choice("sigma_delta", "delta", "sigma", default="sigma_delta", help="which part of it there is")
-    threshold: Values = values(0, low=0, high=2**31 - 1, help="smallest change that is sent")
+    part: str = choice("sigma_delta", "delta", "sigma", default="sigma_delta", help="which part of it")
+    threshold: Values = values(  # type: ignore[assignment,misc]
+        0, low=0, high=2**31 - 1, help="smallest change that is sent"
+    )
     bias: Values = values(0, low=-(2**31), high=2**31 - 1, help="added to the sum")
     activation: str = choice("relu", "unit", default="relu", help="of the sum; unit: none")
-    input_shift: int = integer(0, low=0, high=24, help="bits that values from outside are shifted to the left")
+    input_shift: int = integer(0, low=0, high=24, help="bits that what arrives is shifted to the left")
     output_shift: int = integer(0, low=0, high=24, help="bits of state that messages do without")
     keep_remainder: bool = flag(False, help="is what these bits hold sent later")
 

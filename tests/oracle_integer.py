@@ -74,7 +74,8 @@ class Neuron:
         """Spikes in this step."""
         rule, self.overflow, drive = self.rule, 0, 0
         for c in range(len(self.decay_u)):
-            a = self._range("a", floor(arrived[c] * Fraction(2) ** rule.input_shift))
+            kept = floor(Fraction(arrived[c], 2**rule.input_drop))
+            a = self._range("a", floor(kept * Fraction(2) ** rule.input_shift))
             if rule.synapse == "potential":
                 drive += a
                 continue

@@ -41,6 +41,7 @@ def rules(draw: st.DrawFn) -> IntegerRule:
         synapse=draw(st.sampled_from(["current", "potential"])),
         order=draw(st.sampled_from(["decay_first", "input_first"])),
         input_shift=draw(st.integers(-3, 3)),
+        input_drop=draw(st.integers(0, 3)),
         **ranges,
         **{f"{letter}_overflow": draw(overflow) for letter in "auv"},
         limited_change=draw(st.booleans()),

@@ -43,9 +43,9 @@ def read_netx(
 
     spike_exp, reset_interval, reset_offset  as Lava's reader takes them, see `NetxOptions`
 
-    Populations are named by type and number of their layer (conv1, dense7), the stimulus is `input`, its values
-    whole: bias mantissas for an input layer with LIF neurons (weight and bias of that layer are for whoever
-    encodes the data, as in Lava), values for one with sigma-delta neurons, else spikes, or graded ones.
+    Populations are named by type and number of their layer (conv1, dense7), the stimulus is `input`, its
+    values whole: bias mantissas for an input layer with LIF neurons (weight and bias of that layer are for
+    whoever encodes the data, as in Lava), values for one with sigma-delta neurons, else spikes.
     Layers of pooling become strided convolutions, those of averaging, where they have neurons, sums (dense).
     What the network does not say (refDelay, types of datasets, ...) lies beside it in `notes`, so that
     `write_netx` writes the same datasets again; pooling is written as what it became, which Lava can read.
@@ -63,7 +63,7 @@ def read_netx(
     for table in _layers(str(path), datasets):
         builder.add(table)
     if not builder.populations:
-        raise FileError("a NetX file without neurons", where=f"{path}:/layer", expected="a layer with neurons")
+        raise FileError("a NetX file without neurons", where=f"{path}:/layer", code="file.not_netx")
     kept = {name: _without_values(name, value, builder.numbers) for name, value in datasets.items()}
     return NetxNetwork(
         populations=builder.populations, projections=builder.projections, stimuli=builder.stimuli,
@@ -152,7 +152,7 @@ class _Builder:
         if recurrent:
             parts.append(_matrix(table, "weight_rec", n))
             if parts[1].shape != (n, n):
-                raise table.fault("weight_rec", "not square", got=list(parts[1].shape), expected=f"[{n}, {n}]")
+                raise table.fault("weight_rec", "not square", list(parts[1].shape), f"[{n}, {n}]")
         _check_signs(table, parts)
         delay = _delays(table, weight.shape)
         if recurrent and delay.ndim:
@@ -178,7 +178,7 @@ class _Builder:
         shape = (rule.channels()[1], *rule.target_map())
         said = _shape(table)
         if prod(said) != prod(shape) or (len(said) == 3 and said != shape):
-            raise table.fault("shape", "not the shape of this convolution", got=list(said), expected=f"{shape}")
+            raise table.fault("shape", "not the shape of this convolution", list(said), f"{list(shape)}")
         name = self._population(table, prod(shape), _bias(table, shape))
         self._listen(table, name, rule, 1)
         self.last, self.shape = name, shape
@@ -246,7 +246,7 @@ def _delays(table: Table, shape: tuple[int, ...]) -> np.ndarray:
     if found.shape == shape:
         return found
     raise table.fault(
-        "delay", "not the delays of this layer", got=list(found.shape), expected=f"[], [{shape[0]}] or [{shape[1]}]"
+        "delay", "not the delays of this layer", list(found.shape), f"[], [{shape[0]}] or [{shape[1]}]"
     )
 
 
@@ -283,7 +283,7 @@ def _pool(table: Table, source: tuple[int, int, int]) -> Conv:
     weight = _kernel(table)
     if weight.shape[:2] != (1, 1) or weight.shape[2:] not in ((1, 1), (kernel_h, kernel_w)):
         raise table.fault(
-            "weight", "not the kernel of a pool", got=list(weight.shape), expected=f"[1, 1, {kernel_h}, {kernel_w}]"
+            "weight", "not the kernel of a pool", list(weight.shape), f"[1, 1, {kernel_h}, {kernel_w}]"
         )
     if source[0] * kernel_h * kernel_w > COUNT_LIMIT:
         raise table.fault("kernelSize", "too large", got=[kernel_h, kernel_w])
