@@ -48,7 +48,7 @@ def configurations(n):
         yield {
             "weights": generator.integers(low, high + 1, (3, n_source)).tolist(),
             "bits": bits, "mode": mode, "exponent": exponent,
-            "spikes": (generator.random((40, n_source)) < generator.choice([0.1, 0.5, 1])).astype(int).tolist(),
+            "spikes": generator.binomial(1, generator.choice([0.1, 0.5, 1.0]), (40, n_source)).tolist(),
             "du": int(generator.choice([0, 4095, generator.integers(0, 4096)])),
             "dv": int(generator.choice([0, 4095, generator.integers(0, 4096)])),
             "vth": int(2 ** generator.uniform(0, 17)) - 1,

@@ -201,7 +201,7 @@ def test_sigma_delta_layers(tmp_path):
     assert (units[0].threshold, units[0].input_shift, units[1].bias) == (2 << 12, 12, 1 << 12)
     write_netx(network, tmp_path / "b.net")
     assert all_datasets(tmp_path / "b.net") == all_datasets(path)
-    # 10 is sent as 10 64; times 64, with the bias of 1, it is 11 4096, sent as 11 64; a bias alone is too small
+    # 10 is sent as 10 64; times 64, with the bias of 1, it is 11 4096, sent as 11 64; a bias alone is not
     found = emulate(network, np.array([[10, 10, 10, 10, 10], [0, 0, 0, 0, 0]]))
     assert found.output_counts.tolist() == [3 * 11 * 4096]
 
