@@ -46,7 +46,8 @@ def configurations(n: int, plain: bool) -> list[dict[str, Any]]:
             "weights": (on_grid(weights, bits, mode).astype(int) if plain else weights).tolist(),
             "spikes": generator.binomial(1, 0.3, (STEPS, SOURCES)).tolist(),
             "du": int(generator.integers(0, 4096)), "dv": int(generator.integers(0, 4096)),
-            "vth": int(2 ** generator.uniform(0, 11)), "bias_exponent": 0 if plain else int(generator.integers(0, 7)),
+            "vth": int(2 ** generator.uniform(0, 11)),
+            "bias_exponent": 0 if plain else int(generator.integers(0, 7)),
             "bias": 0 if plain else int(generator.integers(-4096, 4096)),
         })  # fmt: skip
     return found
@@ -62,7 +63,9 @@ def ours(c: dict[str, Any]) -> list[np.ndarray]:
     network = Network(
         stimuli={"x": Analogue(n=SOURCES)},
         populations={"y": Population(n=NEURONS, neuron=unit)},
-        projections={"w": Projection(source="x", target="y", rule=Dense(weight=weight), weight_mv=1.0, delay_ms=1.0)},
+        projections={
+            "w": Projection(source="x", target="y", rule=Dense(weight=weight), weight_mv=1.0, delay_ms=1.0)
+        },
         probes={f"y_{name}": Probe(target="y", variable=name) for name in "uvs"},
     )  # fmt: skip
     sim = Simulator(network, batch=1, dt_ms=1.0, threads=1)
