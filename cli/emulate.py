@@ -18,7 +18,9 @@ _SHOWN = 10
 
 
 def emulate(
-    network: Annotated[Path, typer.Argument(metavar="FILE", help="A network for a chip, in whole numbers: .net (Lava), .nir, ...")],
+    network: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A network for a chip: .net of Lava, .nir, ...")
+    ],
     inputs: Annotated[
         Path,
         typer.Option(

@@ -7,8 +7,8 @@ NIR knows equations and no whole numbers, so the metadata of the graph say the r
     LIF       the same without a current, r = 64 tau / dt: neurons whose input goes straight to the potential
 
 are the integer rule "loihi2" before rounding, in steps of dt by forward Euler.  A simulator of NIR comes
-close to the chip; snnsim reads the same network again.  Weights are whole.  Every synapse takes one step, which
-NIR graphs do not show.
+close to the chip; snnsim reads the same network again.  Weights are whole.  Every synapse takes one step,
+which NIR graphs do not show.
 """
 
 from __future__ import annotations
@@ -216,6 +216,6 @@ def _convolution(node: NirNode) -> Conv:
         raise ValueError("a bias of a convolution, not of its neurons")
     return Conv(
         weight=node.values["weight"], groups=value["groups"][0], height=height, width=width,
-        stride_h=stride[0], stride_w=stride[1], pad_top=padding[0], pad_bottom=padding[0], pad_left=padding[1],
-        pad_right=padding[1], dilation_h=dilation[0], dilation_w=dilation[1],
+        stride_h=stride[0], stride_w=stride[1], pad_top=padding[0], pad_bottom=padding[0],
+        pad_left=padding[1], pad_right=padding[1], dilation_h=dilation[0], dilation_w=dilation[1],
     )  # fmt: skip
