@@ -190,12 +190,11 @@ def _runs(
 
 
 def _list_overflows(found: Emulation, sample: int, layer: int, causes: np.ndarray) -> None:
-    for neuron, step in np.argwhere(causes):
-        for bit, cause in _CAUSES.items():
-            if causes[neuron, step] & bit:
-                found.n_overflows += 1
-                if len(found.overflows) < MOST_LISTED:
-                    found.overflows.append(Overflow(sample, layer, int(neuron), int(step), cause))
+    for bit, cause in _CAUSES.items():
+        places = np.argwhere(causes & bit)
+        found.n_overflows += len(places)
+        for neuron, step in places[: MOST_LISTED - len(found.overflows)]:
+            found.overflows.append(Overflow(sample, layer, int(neuron), int(step), cause))
 
 
 def _opened(

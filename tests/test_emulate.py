@@ -9,7 +9,7 @@ import pytest
 from netx_examples import CUBA, dense, write_layers
 from typer.testing import CliRunner
 
-from snnsim import Network, Population, Projection
+from snnsim import Network, Population, Probe, Projection, Simulator
 from snnsim.cli.main import app
 from snnsim.errors import ConfigError, FileError, StorageError
 from snnsim.hardware import formats
@@ -228,3 +228,19 @@ def test_several_spikes_in_a_step_are_counted():
     found = emulate(network, np.array([[10, 0, 0]]))
     assert found.n_spikes == 2
     assert found.output_counts[0] == 5  # 10 less an eighth is 9, and 8 follow: three and two spikes
+
+
+def test_a_probe_of_what_is_sent_beside_one_of_spikes():
+    probes = {
+        "sent": Probe(target="map", variable="s", ids=[3, 5]),
+        "map": Probe(target="map", ids=[4]),
+        "value": Probe(target="sum", variable="u"),
+    }
+    sim = Simulator(graded().replace(probes=probes), batch=2, dt_ms=1.0)
+    sim.present({"x": np.stack([np.arange(6.0), np.zeros(6)])}, repeat=3)
+    sim.run_steps(2)
+    sim.run_steps(2)
+    assert sim.samples("sent")[1][:, 0].tolist() == [[0, 0], [6, 10], [0, 0], [0, 0]]
+    assert not sim.samples("sent")[1][:, 1].any()
+    assert [part.tolist() for part in sim.spikes("map")] == [[1], [4]]
+    assert sim.samples("value")[1][:, 0, 0].tolist() == [0, 0, 0, 24]
