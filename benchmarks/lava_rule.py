@@ -1,8 +1,9 @@
 """Our integer networks beside Lava and beside nengo-loihi's emulator: every u, v and spike of random layers.
 
-    python benchmarks/lava_rule.py [--lava PYTHON SRC] [--nengo PYTHON] [--golden FOLDER] [-n 40]
+    python benchmarks/lava_rule.py [--lava PYTHON SRC [--netx SRC]] [--nengo PYTHON] [--golden FOLDER] [-n 40]
 
 --lava    an interpreter that can run Lava, and the folder `src` of its checkout
+--netx    the folder `src` of a checkout of lava-dl: its reader loads a file that is written here
 --nengo   an interpreter that has nengo-loihi
 --golden  tests/lava/lib/dl/netx/gts of a lava-dl checkout: pilotnet_lif, a run of a chip, and pilotnet_sdnn
 Prints one line for each, and ends with 1 where anything differs.  Rules agree with nengo-loihi only where no
@@ -19,13 +20,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
 from snnsim import Network, Population, Probe, Projection, Simulator
-from snnsim.hardware.loihi import read_netx
+from snnsim.hardware.emulate import emulate
+from snnsim.hardware.loihi import read_netx, write_netx
 from snnsim.hardware.loihi.weights import SIGN_MODES, on_grid, scaled
 from snnsim.integer_neurons import RULES, IntegerLIF
-from snnsim.layers import Dense
+from snnsim.layers import Conv, Dense, SumPool
 from snnsim.stimuli import Analogue
 
 PEERS = Path(__file__).resolve().parent / "peers"
@@ -95,6 +98,51 @@ def beside(name: str, command: list[str], n: int, plain: bool) -> int:
     return different
 
 
+def written(python: str, lava: str, lava_dl: str) -> int:
+    """Convolution, pooling and dense layers, written here and run by Lava: spikes that differ."""
+    generator = np.random.default_rng(3)
+    unit = IntegerLIF(rule=RULES["loihi2"], threshold=64 * 60, decay_u=2000, decay_v=300)
+    biased = unit.replace(bias=np.repeat(generator.integers(-3, 20, 4), 9) * 64.0)
+    rules = {
+        "conv": Conv(
+            weight=generator.integers(-20, 64, (4, 2, 3, 4)) * 2.0, height=6, width=8, stride_h=2, stride_w=3,
+            pad_top=1, pad_bottom=1, pad_left=1, pad_right=1,
+        ),
+        "pool": SumPool(n_channels=4, height=3, width=3, kernel_h=2, kernel_w=3, stride_h=1, stride_w=3),
+        "out": Dense(weight=generator.integers(-40, 100, (10, 8)) * 2.0),
+    }  # fmt: skip
+    names = ["x", *rules]
+    network = Network(
+        stimuli={"x": Analogue(n=96)},
+        populations={
+            name: Population(n=rule.sizes()[1], neuron=biased if name == "conv" else unit)
+            for name, rule in rules.items()
+        },
+        projections={
+            f"to_{name}": Projection(
+                source=names[k], target=name, rule=rule, weight_mv=30.0 if name == "pool" else 1.0,
+                delay_ms=1.0,
+            )
+            for k, (name, rule) in enumerate(rules.items())
+        },
+    )
+    spikes = generator.binomial(1, 0.2, (2, 6, 8, 60))
+    with tempfile.TemporaryDirectory() as folder:
+        net, given, out = (Path(folder) / name for name in ("a.net", "x.npy", "out.h5"))
+        write_netx(network, net)
+        np.save(given, spikes.transpose(2, 1, 0, 3))
+        emulate(network, spikes, record="s", output=out)
+        with h5py.File(out) as file:
+            mine = file["layers/2/s"][()]
+        command = [python, str(PEERS / "lava_netx.py"), lava, lava_dl, str(net), str(given)]
+        answer = subprocess.run(command, capture_output=True, text=True)
+    if answer.returncode:
+        raise SystemExit(f"Lava's NetX reader: {answer.stderr[-2000:]}")
+    different = int((mine != np.array(json.loads(answer.stdout.splitlines()[-1]))).sum())
+    print(f"a file written here, in Lava: {mine.sum()} output spikes, {different} differ")
+    return different
+
+
 def golden_sdnn(folder: Path) -> int:
     """Lava's own result of a sigma-delta network: its output in nine steps, and its first sums."""
     network = read_netx(folder / "pilotnet_sdnn" / "network.net")
@@ -153,6 +201,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lava", nargs=2, metavar=("PYTHON", "SRC"))
+    parser.add_argument("--netx", metavar="SRC")
     parser.add_argument("--nengo", metavar="PYTHON")
     parser.add_argument("--golden", type=Path, metavar="FOLDER")
     parser.add_argument("-n", type=int, default=40)
@@ -160,6 +209,8 @@ def main() -> None:
     different = 0
     if args.lava:
         python, source = args.lava
+        if args.netx:
+            different += written(python, source, args.netx)
         different += beside("Lava", [python, str(PEERS / "lava_dense_lif.py"), source], args.n, False)
     if args.nengo:
         different += beside("nengo-loihi", [args.nengo, str(PEERS / "nengo_loihi_lif.py")], args.n, True)
