@@ -18,16 +18,20 @@ _COLD = 1e-3  # of the temperature at the start
 
 
 def cost(traffic: np.ndarray, at: Sites, site: np.ndarray) -> float:
-    """Spikes x hops.  traffic  float64[n_cores, n_cores]  spikes from core to core; site  int64[n_cores]."""
+    """Spikes x hops.
+
+    traffic  float64[n_cores, n_cores]  spikes from core to core
+    site     int64[n_cores]             site of each
+    """
     return float((traffic * at.hops[np.ix_(site, site)]).sum())
 
 
 def arrange(traffic: np.ndarray, at: Sites, seed: int = 0) -> np.ndarray:
     """int64[n_cores]: a site for each core, for the least spikes x hops that is found.
 
-    From the better of two curves through the mesh; annealing; then descent, until no swap of two cores and no
-    move to a free site helps.  The same seed gives the same sites.  Raises TargetError for traffic that is not
-    a square of finite numbers >= 0.
+    From two curves through the mesh: annealing, then descent, until no swap of two cores and no move to a
+    free site helps.  The same seed gives the same sites.  Raises TargetError for traffic that is not a
+    square of finite numbers >= 0.
     """
     both, n_cores, n_sites = _symmetric(traffic), len(traffic), len(at.xy)
     starts = [hilbert(at)[:n_cores], snake(at)[:n_cores]]

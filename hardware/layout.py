@@ -1,4 +1,4 @@
-"""Layers as placement sees them: populations in an order in which they can be cut, and what leads into them."""
+"""Layers as placement sees them: populations in an order in which they can be cut, and what leads to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.errors import TargetError
-from snnsim.layer_program import feature_maps
+from snnsim.layer_program import map_shapes
 from snnsim.layers import Conv, Dense, Into, LayerRule, SumPool
 from snnsim.network import Network
 from snnsim.projection import Projection
@@ -68,7 +68,7 @@ def layers_of(network: Network, outside: Collection[str] = ()) -> list[Layer]:
     if not names:
         raise TargetError("nothing is left to place", where="outside", got=list(outside))
     number = {name: k for k, name in enumerate(names)}
-    maps = feature_maps(network)
+    maps = map_shapes(network)
     return [_layer(network, name, number, maps.get(name)) for name in names]
 
 

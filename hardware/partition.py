@@ -16,7 +16,16 @@ import numpy as np
 from snnsim.errors import TargetError
 from snnsim.hardware.layout import Layer
 from snnsim.hardware.resources import (
-    INPUTS, NEURONS, OUTPUTS, WORDS, Part, Storage, make_part, sources_of, units_of,
+    INPUTS,
+    NEURONS,
+    OUTPUTS,
+    WORDS,
+    Part,
+    Storage,
+    least_need,
+    make_part,
+    sources_of,
+    units_of,
 )  # fmt: skip
 from snnsim.hardware.targets import RESOURCES, WAYS_OUT, Target
 
@@ -38,7 +47,14 @@ class Cutter:
     storage: Storage
 
     def __post_init__(self) -> None:
-        capacity = self.target.capacity()
+        if self.target.storage is None:
+            raise TargetError(
+                "networks are not placed on the cores of this target",
+                where="target",
+                got=self.target.name,
+                fix="its own tools do that, or it is one core",
+            )
+        self.format, capacity = self.target.storage, self.target.capacity()
         self.capacity = np.array([capacity[name] for name in RESOURCES])
         self.fan = [np.zeros(layer.n) for layer in self.layers]
         self._known: dict[tuple[int, int, int, int, int], Part] = {}
@@ -47,11 +63,7 @@ class Cutter:
     def part(self, k: int, first: int, last: int, begin: int, end: int) -> Part:
         key = (k, first, last, begin, end)
         if key not in self._known:
-            if self.target.storage is None:
-                raise TargetError("networks are not placed on the cores of this target", where=self.target.name)
-            self._known[key] = make_part(
-                self.layers, k, first, last, begin, end, self.target.storage, self.storage
-            )
+            self._known[key] = make_part(self.layers, k, first, last, begin, end, self.format, self.storage)
         return self._known[key]
 
     def need(self, part: Part) -> np.ndarray:
@@ -93,17 +105,25 @@ class Cutter:
             n_blocks = min(layer.channels, n_blocks * 2)
 
 
-def oversize(layer: Layer, parts: list[Part], capacity: np.ndarray, target: Target) -> TargetError:
+class OversizeError(TargetError):
+    """A layer of which not even one unit fits into a core; `resource` is what it takes too much of."""
+
+    resource: str
+
+
+def oversize(layer: Layer, parts: list[Part], capacity: np.ndarray, target: Target) -> OversizeError:
     """The error for a layer of which not even one unit fits into a core."""
     need = np.max([part.need for part in parts], axis=0)
     r = int(np.argmax(need / capacity))
-    return TargetError(
+    error = OversizeError(
         f"one unit alone takes more {RESOURCES[r].replace('_', ' ')} than a core of {target.name} has",
         where=f"populations.{layer.name}",
         got=int(need[r]),
         expected=f"at most {capacity[r]:,.0f}",
         fix=WAYS_OUT[RESOURCES[r]],
     )
+    error.resource = RESOURCES[r]
+    return error
 
 
 def fans(layers: list[Layer], packing: Packing, cull_zeros: bool) -> list[np.ndarray]:
@@ -133,6 +153,12 @@ def _fill_block(
     begin, n_positions = 0, cutter.layers[k].n_positions
     whole = cutter.largest(k, first, last, 0, cutter.capacity)
     least = _COARSE * (whole.end if whole is not None and coarse else 0)
+    fitting = [cutter.largest(k, first, last, 0, room) for room in free]
+    for number, part in enumerate(fitting):
+        if part is not None and part.end == n_positions:  # in one piece
+            cores[number].append(part)
+            free[number] -= cutter.need(part)
+            return
     for core, room in zip(cores, free, strict=True):
         if begin == n_positions:
             return
@@ -195,22 +221,14 @@ def orders(cutter: Cutter) -> list[list[int]]:
 
 def totals(cutter: Cutter) -> np.ndarray:
     """float64[n_layers, 6]: the least that each layer takes in all, however it is cut."""
-    from snnsim.hardware.resources import least_need
-
-    storage = cutter.target.storage
-    if storage is None:
-        raise TargetError("networks are not placed on the cores of this target", where=cutter.target.name)
-    rows = np.array([least_need(layer, storage, cutter.storage) for layer in cutter.layers])
+    rows = np.array([least_need(layer, cutter.format, cutter.storage) for layer in cutter.layers])
     for k, layer in enumerate(cutter.layers):
+        whole = Part(k, 0, layer.channels, 0, layer.n_positions, np.zeros(0))
         for wire in layer.wires:
             if wire.source is not None:
-                rows[wire.source, OUTPUTS] += np.unique(_reaching(layer, wire, k, cutter)).size
+                reaching = sources_of(layer, wire, whole, cutter.storage.cull_zeros)
+                rows[wire.source, OUTPUTS] += reaching.size
     return rows
-
-
-def _reaching(layer: Layer, wire: object, k: int, cutter: Cutter) -> np.ndarray:
-    whole = Part(k, 0, layer.channels, 0, layer.n_positions, np.zeros(0))
-    return sources_of(layer, wire, whole, cutter.storage.cull_zeros)  # type: ignore[arg-type]
 
 
 def lower_bound(cutter: Cutter) -> dict[str, int]:

@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -129,7 +131,7 @@ class Placement:
 
 def place(
     network: Network, target: Target | str, traffic: Mapping[str, np.ndarray] | None = None, seed: int = 0, *,
-    storage: Storage | None = None, outside: Collection[str] = (),
+    storage: Storage | None = None, outside: Collection[str] = (), chips: int = 1,
 ) -> Placement:  # fmt: skip
     """Cut a network into as few cores as found, and arrange them for the least spikes x hops.
 
@@ -137,45 +139,60 @@ def place(
              every neuron counts as one
     storage  which encodings of synapses may be used; without: the best of all
     outside  populations that are not on the cores, such as encoders that run on the host
+    chips    how many there are; they lie side by side
     Raises TargetError where the network cannot be placed.  The same arguments give the same placement.
     """
     found, storage = get_target(target), storage or Storage()
     layers = layers_of(network, outside)
     cutter = Cutter(layers, found, storage)
-    spikes = _spikes(layers, traffic)
-    packings = []
-    for order in orders(cutter):
-        for coarse in (False, True):
-            packing = settle(cutter, lambda order=order, coarse=coarse: fill(cutter, order, coarse))  # type: ignore[misc]
-            if packing is not None:
-                packings.append(packing)
-    if not packings:
+    spikes = spikes_of(layers, traffic)
+    packings = _packings(cutter)
+    fewest = [packing for packing in packings if len(packing) == min(map(len, packings))]
+    _check_cores(len(fewest[0]), found, chips)
+    placements = [placement_of(cutter, packing, spikes, seed, traffic is not None) for packing in fewest]
+    return min(placements, key=lambda placement: placement.spike_hops)
+
+
+def _check_cores(n_cores: int, target: Target, chips: int) -> None:
+    limit = target.limit("cores")
+    if limit is not None and n_cores > int(limit.value) * chips:  # type: ignore[arg-type]
+        raise TargetError(
+            f"{target.name} has too few cores",
+            where="cores.most",
+            got=n_cores,
+            expected=limit.text() + (f" a chip, {chips} chips" if chips > 1 else " on one chip"),
+            fix=limit.fix,
+        )
+
+
+def _packings(cutter: Cutter) -> list[Packing]:
+    """Different packings, by several orders of the layers."""
+    found = []
+    for order, coarse in itertools.product(orders(cutter), (False, True)):
+        packing = settle(cutter, partial(fill, cutter, order, coarse))
+        if packing is not None and packing not in found:
+            found.append(packing)
+    if not found:
         raise TargetError(
             "no packing holds with its output axons",
             where="network",
             expected=f"at most {cutter.capacity[OUTPUTS]:,.0f} a core",
             fix="make the target layers smaller, or use encodings that let them lie on fewer cores",
         )
-    fewest = min(len(packing) for packing in packings)
-    best = min(
-        (packing for packing in packings if len(packing) == fewest),
-        key=lambda packing: _between(core_traffic(layers, packing, spikes, storage.cull_zeros)),
-    )
-    return placement_of(cutter, best, spikes, seed, measured=traffic is not None)
+    return found
 
 
 def placement_of(
-    cutter: Cutter, packing: Packing, spikes: list[np.ndarray], seed: int, *, measured: bool,
-    site: np.ndarray | None = None,
+    cutter: Cutter, packing: Packing, spikes: list[np.ndarray], seed: int, measured: bool
 ) -> Placement:  # fmt: skip
-    """The placement of a packing; without `site`, arranged for the least spikes x hops."""
+    """The placement of a packing, arranged for the least spikes x hops."""
     layers, target, cull = cutter.layers, cutter.target, cutter.storage.cull_zeros
     if target.mesh is None:
         raise TargetError("networks are not placed on the cores of this target", where=target.name)
     packing = sorted(packing, key=lambda core: min((part.layer, part.first, part.begin) for part in core))
     at: Sites = sites(target.mesh, len(packing))
     traffic = core_traffic(layers, packing, spikes, cull)
-    site = arrange(traffic, at, seed) if site is None else site
+    site = arrange(traffic, at, seed)
     cutter.fan = [fan.astype(np.float64) for fan in fans(layers, packing, cull)]
     return Placement(
         target=target.name,
@@ -193,8 +210,9 @@ def placement_of(
 
 
 def _core(cutter: Cutter, parts: list[Part]) -> Core:
+    layers = cutter.layers
     chunks = tuple(
-        Chunk(cutter.layers[p.layer].name, units_of(cutter.layers[p.layer], p), dict(p.encodings)) for p in parts
+        Chunk(layers[p.layer].name, units_of(layers[p.layer], p), dict(p.encodings)) for p in parts
     )
     return Core(chunks, np.sum([cutter.need(part) for part in parts], axis=0))
 
@@ -224,11 +242,8 @@ def _cores(layers: list[Layer], packing: Packing) -> list[np.ndarray]:
     return found
 
 
-def _between(traffic: np.ndarray) -> float:
-    return float(traffic.sum() - np.trace(traffic))
-
-
-def _spikes(layers: list[Layer], traffic: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
+def spikes_of(layers: list[Layer], traffic: Mapping[str, np.ndarray] | None) -> list[np.ndarray]:
+    """For each layer float64[n]: spikes of each neuron in a step; one where no traffic is given."""
     if traffic is None:
         return [np.ones(layer.n) for layer in layers]
     found = []

@@ -54,10 +54,12 @@ class Storage:
                 expected="dense or sparse among them",
             )
         if self.weight_bits is not None and self.weight_bits < 1:
-            raise TargetError("no bits for weights", where="weight_bits", got=self.weight_bits, expected=">= 1")
+            raise TargetError(
+                "no bits for weights", where="weight_bits", got=self.weight_bits, expected="1 or more"
+            )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Part:
     """Channels [first, last) of a layer at positions order[begin:end], and what it needs of a core.
 

@@ -141,7 +141,8 @@ def _row(limit: str, bound: str, fix: str, sure: str, source: str) -> dict[str, 
 def limits(rows: Iterable[tuple[str, str, float | tuple[str, ...], str, str, str]]) -> tuple[Limit, ...]:
     """Limits from rows (key, kind, value, unit, source, sure), with the usual way out of each."""
     return tuple(
-        Limit(key, kind, value, unit, source, sure, WAYS_OUT[key]) for key, kind, value, unit, source, sure in rows
+        Limit(key, kind, value, unit, source, sure, WAYS_OUT[key])
+        for key, kind, value, unit, source, sure in rows
     )
 
 
@@ -152,7 +153,8 @@ WAYS_OUT = {
     "synaptic_words": "fewer bits a weight, more zero weights, or fewer sources a neuron",
     "neuron_groups": "put fewer layers on a core",
     "thresholds": "give neurons of a core fewer different thresholds",
-    "cores": "make layers smaller, or use several chips",
+    "cores": "use more chips (chips=), or smaller layers",
+    "layers": "use fewer layers",
     "weight": "quantise to fewer bits, or scale weights and thresholds down together",
     "weight_mixed": "quantise onto the grid, or split the projection into one of each sign",
     "weight_magnitude": "scale weights and thresholds down together",
@@ -161,7 +163,6 @@ WAYS_OUT = {
     "bias_mantissa": "round the bias to fewer significant bits",
     "decay_u": "choose another synaptic time constant",
     "decay_v": "choose another membrane time constant",
-    "leak": "choose a smaller leak",
     "refractory": "choose a shorter refractory period",
     "delay": "choose another delay, or chain relays",
     "spikes_per_step": "let neurons fire less often in a step (`most` of their rule)",
@@ -175,10 +176,8 @@ WAYS_OUT = {
     "fan_in": "connect each neuron to fewer sources",
     "fan_out": "let the layer feed fewer layers",
     "distinct_weights": "quantise to fewer different weights a neuron",
-    "axon_types": "quantise so that the weights of a source agree between its targets, or split the layer",
     "kernel": "use a smaller kernel",
     "stride": "use another stride",
     "channels": "use fewer channels",
     "map": "use a smaller map",
-    "projections_into": "merge the projections into the population",
 }

@@ -14,7 +14,7 @@ def swap_change(a, b, traffic, hops, site, tenant):
     """How the cost changes when the tenants of sites a and b (-1: nobody) change places."""
     i, j, change = tenant[a], tenant[b], 0.0
     for k in range(site.size):
-        if k == i or k == j:
+        if k in (i, j):
             continue
         gap = hops[b, site[k]] - hops[a, site[k]]
         if i >= 0:
