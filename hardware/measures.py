@@ -198,8 +198,8 @@ def _of_windows(value: Callable[[Window], np.ndarray]) -> Callable[[Subject], Fo
 def _strides(subject: Subject) -> Found:
     for where, _, rule in subject.rules():
         if isinstance(rule, Window):
-            yield where, str(rule.stride_h)
-            yield where, str(rule.stride_w)
+            for stride in {rule.stride_h, rule.stride_w}:
+                yield where, str(stride)
 
 
 MEASURES: Mapping[str, Callable[[Subject], Found]] = {

@@ -20,7 +20,7 @@ from snnsim.hardware.arrange import arrange, cost
 from snnsim.hardware.layout import Layer, layers_of
 from snnsim.hardware.mesh import Sites, sites
 from snnsim.hardware.partition import Cutter, Packing, fans, fill, lower_bound, orders, settle
-from snnsim.hardware.resources import OUTPUTS, Part, Storage, sources_of, units_of
+from snnsim.hardware.resources import Part, Storage, sources_of, units_of
 from snnsim.hardware.targets import RESOURCES, Target, get_target
 from snnsim.network import Network
 
@@ -160,25 +160,25 @@ def _check_cores(n_cores: int, target: Target, chips: int) -> None:
             f"{target.name} has too few cores",
             where="cores.most",
             got=n_cores,
-            expected=limit.text() + (f" a chip, {chips} chips" if chips > 1 else " on one chip"),
+            expected=f"{limit.text()}, with chips={chips}",
             fix=limit.fix,
         )
 
 
 def _packings(cutter: Cutter) -> list[Packing]:
     """Different packings, by several orders of the layers."""
-    found = []
+    found: list[Packing] = []
+    refusals: list[TargetError] = []
     for order, coarse in itertools.product(orders(cutter), (False, True)):
-        packing = settle(cutter, partial(fill, cutter, order, coarse))
-        if packing is not None and packing not in found:
+        try:
+            packing = settle(cutter, partial(fill, cutter, order, coarse))
+        except TargetError as error:
+            refusals.append(error)
+            continue
+        if packing not in found:
             found.append(packing)
     if not found:
-        raise TargetError(
-            "no packing holds with its output axons",
-            where="network",
-            expected=f"at most {cutter.capacity[OUTPUTS]:,.0f} a core",
-            fix="make the target layers smaller, or use encodings that let them lie on fewer cores",
-        )
+        raise refusals[0]
     return found
 
 
