@@ -47,6 +47,10 @@ def one(**fields):
     return Network(populations={"a": Population(n=1, neuron=lif(**fields))})
 
 
+def bursting(most):
+    return one(rule=IntegerRule(reset="subtract", most=most), decay_u=0)
+
+
 def layers(n):
     return Network(populations={f"a{k}": Population(n=1, neuron=lif()) for k in range(n)})
 
@@ -99,7 +103,7 @@ MAKE = {
     "decay_u": lambda v: (one(decay_u=int(v)), "populations.a"),
     "decay_v": lambda v: (one(decay_v=int(v)), "populations.a"),
     "refractory": lambda v: (one(refractory=int(v)), "populations.a"),
-    "spikes_per_step": lambda v: (one(rule=IntegerRule(reset="subtract", most=int(v)), decay_u=0), "populations.a"),
+    "spikes_per_step": lambda v: (bursting(int(v)), "populations.a"),
     "delay": lambda v: (linked(dense(1), delay_ms=float(v)), AB),
     "population": lambda v: (linked(Into(n_source=1, n_target=int(v))), B),
     "network": lambda v: (linked(Into(n_source=1, n_target=int(v) - 1)), "network"),
