@@ -1,4 +1,4 @@
-"""The least spikes x hops of small graphs of cores, by CP-SAT of OR-tools: what arrangements are measured by."""
+"""The least spikes x hops of small graphs of cores, by CP-SAT of OR-tools, to measure arrangements by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def small_graph(seed: int, n_cores: int) -> np.ndarray:
-    """int64[n_cores, n_cores]: whole-number traffic of a layered network, each core to two of the next layer."""
+    """int64[n_cores, n_cores]: traffic in whole numbers, from each core to two of the next layer."""
     rng = np.random.Generator(np.random.PCG64(seed))
     layer = np.arange(n_cores) * 4 // n_cores
     traffic = np.zeros((n_cores, n_cores), np.int64)

@@ -57,7 +57,8 @@ def hilbert(at: Sites) -> np.ndarray:
     side = 1
     while side <= at.xy.max():
         side *= 2
-    return np.argsort([_along(side, int(x), int(y)) for x, y in at.xy], kind="stable")
+    points = at.xy if at.xy[:, 0].max() <= at.xy[:, 1].max() else at.xy[:, ::-1]  # its first half is upright
+    return np.argsort([_along(side, int(x), int(y)) for x, y in points], kind="stable")
 
 
 def _along(side: int, x: int, y: int) -> int:
