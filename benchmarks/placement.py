@@ -22,8 +22,8 @@ from snnsim.jit_cache import configure
 configure()
 
 import numpy as np  # noqa: E402
-from compare import machine, now  # noqa: E402
 from placement_optimum import optimum, small_graph  # noqa: E402
+from record import head  # noqa: E402
 
 from snnsim.atomic import write_json  # noqa: E402
 from snnsim.canvas import save  # noqa: E402
@@ -216,8 +216,10 @@ def main() -> None:
         if name == "pilotnet_snn" and not options.only:
             save(chip_plot(placement)[0], RESULTS.with_suffix(".png"))
     solved = optima(options.seconds) if importlib.util.find_spec("ortools") and not options.only else []
-    data = {"benchmark": "placement", "target": TARGET, "steps": N_STEPS, "machine": machine(), "date": now(),
-            "networks": rows, "optima": solved}  # fmt: skip
+    data = {
+        **head("placement", "python benchmarks/placement.py --fixtures DIR"),
+        "target": TARGET, "steps": N_STEPS, "networks": rows, "optima": solved,
+    }  # fmt: skip
     print(table(data))
     if not options.only:
         write_json(RESULTS, data)
