@@ -128,7 +128,13 @@ def _train(name: str, inputs: Mapping[str, np.ndarray], n: int) -> np.ndarray:
 
 def _built(network: Network, seed: int) -> RangeSimulator | None:
     """Where an ordinary network draws its synapses; layered networks have rules that say them all."""
-    if any(isinstance(p.rule, LayerRule) for p in network.projections.values()):
+    for name, p in network.projections.items():
+        if p.plastic:
+            raise TargetError(
+                "learning is not written into the script", where=f"projections.{name}.plasticity",
+                fix="simulate until it has learned, and write the weights it came to",
+            )  # fmt: skip
+    if all(isinstance(p.rule, LayerRule) for p in network.projections.values()):
         return None
     return RangeSimulator(network, dt_ms=1.0, seed=seed)
 
@@ -138,11 +144,6 @@ def _projection(
     built: RangeSimulator | None,
 ) -> list[str]:  # fmt: skip
     p, where = network.projections[name], f"projections.{name}"
-    if p.plastic:
-        raise TargetError(
-            "learning is not written into the script", where=f"{where}.plasticity",
-            fix="simulate until it has learned, and write the weights it came to",
-        )  # fmt: skip
     if built is None:
         table = synapses(p, where)
         table = table.only(table.weight != 0)
