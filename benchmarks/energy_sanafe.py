@@ -135,8 +135,8 @@ def cases(seed: int = 0) -> dict[str, Case]:
     return found
 
 
-def compare(case: Case, peer: str, folder: Path) -> dict[str, Any]:
-    """Both estimates of one case; energies in J, times in s."""
+def compare(case: Case, peer: str, folder: Path, *timings: str) -> dict[str, Any]:
+    """Both estimates of one case; energies in J, times in s.  timings: SANA-FE's models of time."""
     n_steps = len(case.spikes)
     counted = count(case.network, case.mapping, {"input": case.spikes[None]}, n_steps, encoding=case.encoding)
     own, totals = estimate(counted), counted.totals()
@@ -144,7 +144,7 @@ def compare(case: Case, peer: str, folder: Path) -> dict[str, Any]:
         raise SystemExit("the constants are incomplete")
     file = folder / "network.yaml"
     exact = write_sanafe(file, case.network, case.mapping, {"input": case.spikes}, encoding=case.encoding)
-    theirs = {timing: run_peer(peer, file, n_steps, timing) for timing in ("simple", "detailed")}
+    theirs = {timing: run_peer(peer, file, n_steps, timing) for timing in timings}
     simple = theirs["simple"]
     inputs = float(case.spikes.sum())
     return {
@@ -159,9 +159,7 @@ def compare(case: Case, peer: str, folder: Path) -> dict[str, Any]:
         } | {"dendrite": {"snnsim": 0.0, "sanafe": simple["energy"]["dendrite"]}},
         "step_s": {
             "snnsim lower": own.step_s[0], "snnsim upper": own.step_s[1],
-            "sanafe simple": simple["sim_time"] / n_steps,
-            "sanafe detailed": theirs["detailed"]["sim_time"] / n_steps,
-        },
+        } | {f"sanafe {timing}": found["sim_time"] / n_steps for timing, found in theirs.items()},
         "sanafe": simple["version"],
     }  # fmt: skip
 
@@ -188,7 +186,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         for name, case in cases().items():
-            row = rows[name] = compare(case, asked.peer, Path(folder))
+            row = rows[name] = compare(case, asked.peer, Path(folder), "simple", "detailed")
             joule, step = row["joule"], {key: value * 1e6 for key, value in row["step_s"].items()}
             print(
                 f"{name:32}{joule['snnsim'] * 1e9:12.3f}{joule['sanafe'] * 1e9:12.3f}"

@@ -120,8 +120,13 @@ def benchmark_file() -> ModuleType:
 @pytest.mark.peer
 @pytest.mark.skipif(importlib.util.find_spec("sanafe") is None, reason="not installed: sanafe")
 def test_energy_of_sanafe_with_the_same_constants(benchmark_file: ModuleType, tmp_path: Path) -> None:
-    for name, case in benchmark_file.cases().items():
-        row = benchmark_file.compare(case, sys.executable, tmp_path)
+    cases = benchmark_file.cases()
+    chosen = (
+        "three layers, scattered", "convolution and pool", "loop, bias and refractoriness", "slow currents",
+    )  # fmt: skip
+    for name in chosen:
+        case = cases[name]  # the others are in the benchmark: SANA-FE takes seconds to begin
+        row = benchmark_file.compare(case, sys.executable, tmp_path, "simple")
         assert abs(row["difference_percent"]) < (1e-2 if row["same_rule"] else 1.0), name
         for group, both in row["groups"].items():
             assert both["snnsim"] == pytest.approx(both["sanafe"], rel=0.01, abs=1e-15), (name, group)
