@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,10 +16,11 @@ from snnsim.hardware.neurobench_terms import Widths, n_ops, neurobench_terms
 from snnsim.hardware.synapses import synapses
 from snnsim.integer_neurons import RULES
 from snnsim.layer_neurons import Readout
-from snnsim.layers import SumPool
+from snnsim.layers import Dense, SumPool
 from snnsim.stimuli import Analogue
 
 STEPS = 10
+ABSENT = [n for n in ("neurobench", "snntorch", "torch") if importlib.util.find_spec(n) is None]
 
 
 def recorded(network: Network, given: np.ndarray, name: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -85,3 +89,62 @@ def test_four_operations_of_a_leaky_neuron() -> None:
     assert n_ops(lif(decay_v=0)) == 3
     assert n_ops(lif(decay_u=100, bias=3)) == 7
     assert n_ops(lif(rule=RULES["generic-int8"], decay_u=0)) == 4
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(bool(ABSENT), reason=f"not installed: {', '.join(ABSENT)}")
+@pytest.mark.filterwarnings("ignore")  # of NeuroBench and what it needs
+def test_the_same_numbers_as_neurobench() -> None:
+    import snntorch
+    import torch
+    from neurobench.models import SNNTorchModel
+    from torch import nn
+
+    path = Path(__file__).resolve().parent.parent / "benchmarks" / "neurobench_compare.py"
+    spec = importlib.util.spec_from_file_location("neurobench_compare", path)
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = benchmark
+    spec.loader.exec_module(benchmark)
+
+    class Integrator(snntorch.Leaky):  # spikes before it takes the threshold off
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            v = x + self.mem if self.mem.shape == x.shape else x
+            spikes = (v >= self.threshold).double()
+            self.mem = v - spikes * self.threshold
+            return spikes
+
+    class Spiking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList()
+            for p in network.projections.values():
+                weight = torch.tensor(p.rule.weight)  # type: ignore[attr-defined]
+                linear = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+                linear.weight.data = weight
+                self.layers += [linear, Integrator(beta=1.0, threshold=20.0, init_hidden=True)]
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+            for layer in self.layers:
+                x = layer(x)
+            return x, None
+
+    rng = np.random.default_rng(0)
+    neuron = lif(rule=RULES["generic-int16"], threshold=20, decay_u=0, decay_v=0)
+    network = Network(
+        stimuli={"in": Analogue(n=64)},
+        populations={"a": Population(n=48, neuron=neuron), "b": Population(n=10, neuron=neuron)},
+        projections={
+            "a": link("in", "a", Dense(weight=rng.integers(-2, 4, (48, 64)).astype(float)), 0),
+            "b": link("a", "b", dense(rng, 48, 10, 0.6), 0),
+        },
+    )
+    given = spikes(32, 8, 64)
+    theirs = benchmark.neurobench(SNNTorchModel(Spiking().double()), given)
+    ours = neurobench_terms(network, {"in": given}, 8).neurobench()
+    columns = ("ActivationSparsity", "Effective_ACs", "Effective_MACs", "Dense", "MembraneUpdates")
+    for column in columns:
+        assert ours[column] == pytest.approx(theirs[column], rel=1e-12), column
+    assert ours["ConnectionSparsity"] == pytest.approx(theirs["ConnectionSparsity"], abs=5e-5)
+    assert ours["Effective_ACs"] > 0 < ours["ConnectionSparsity"]
