@@ -185,6 +185,17 @@ def test_one_current_goes_to_both_receptors_by_sign(tmp_path: Path) -> None:
     assert min(row[2] for projection in found["projections"] for row in projection[4]) > 0
 
 
+def test_a_jump_comes_after_the_leak_of_its_step(tmp_path: Path) -> None:
+    described = network(cell(synapse=Delta()), "weight_mv", 0.03)
+    found = noted(tmp_path, described)
+    cells, unit = found["populations"][0], 20.0 * -np.expm1(-1 / 20.0)
+    assert (cells["cell"], cells["cm"]) == ("IF_curr_delta", pytest.approx(unit))
+    drive = np.asarray(described.populations["cells"].neuron.i_bias_pa)
+    np.testing.assert_allclose(cells["i_offset"], drive / 250.0 * unit)
+    weights = {row[2] for row in found["projections"][2][4]}
+    assert sorted(weights) == [pytest.approx(0.03 * 60.0 * np.exp(-1 / 20.0))]
+
+
 def test_conductances_and_poisson_sources(tmp_path: Path) -> None:
     synapse = Conductance(tau_exc_ms=2.0, tau_inh_ms=6.0, e_exc_mv=0.0, e_inh_mv=-80.0)
     described = network(cell(synapse=synapse), "weight_ns", 0.1)
