@@ -70,6 +70,9 @@ def whole_array(value: Any, where: str, low: int, high: int, shape: tuple[int | 
     if wrong.size:
         at = tuple(int(i) for i in wrong[0])
         raise FileError(
-            "a number out of range", where=f"{where}{list(at)}", got=int(found[at]), expected=f"{low} to {high}"
+            "a number out of range",
+            where=f"{where}{list(at)}",
+            got=int(found[at]),
+            expected=f"{low} to {high}",
         )
     return found.astype(np.int64)

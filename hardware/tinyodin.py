@@ -69,7 +69,11 @@ class TinyOdinCore:
         self.potential = chip.potential[:n].astype(np.int64)
         self.lost = 0
         self._weight = np.ascontiguousarray(chip.weight[:, :n], np.int8)
-        self._rest = chip.threshold[:n].astype(np.int64), chip.leak[:n].astype(np.int64), chip.disabled[:n].astype(bool)
+        self._rest = (
+            chip.threshold[:n].astype(np.int64),
+            chip.leak[:n].astype(np.int64),
+            chip.disabled[:n].astype(bool),
+        )
         self._queue = np.zeros(QUEUE, np.int64)
         self._out = np.zeros(n * (_LIMIT + 1), np.int32)
 
@@ -81,7 +85,9 @@ class TinyOdinCore:
         """A weight for one of the neurons 0 to 15, without a synapse; 0 would mean a spike of that neuron."""
         weight = _within(weight, *WEIGHT, "weight")
         if weight == 0:
-            raise ConfigError("the chip takes this for a spike", where="weight", got=0, expected="-8 to 7, not 0")
+            raise ConfigError(
+                "the chip takes this for a spike", where="weight", got=0, expected="-8 to 7, not 0"
+            )
         return self._take(k.VIRTUAL, _within(neuron, 0, min(15, self.chip.n_neurons - 1), "neuron"), weight)
 
     def leak(self, neuron: int | None = None) -> np.ndarray:
@@ -100,7 +106,10 @@ class TinyOdinCore:
         spikes = np.concatenate([np.asarray(values, np.int64) for values in given.values()], axis=1)
         if spikes.shape[1] != addresses.size:
             raise ConfigError(
-                "not one column for each input", where="given", got=spikes.shape[1], expected=str(addresses.size)
+                "not one column for each input",
+                where="given",
+                got=spikes.shape[1],
+                expected=str(addresses.size),
             )
         order = np.argsort(addresses, kind="stable")
         counts = np.zeros((len(spikes), N), np.int64)
@@ -127,7 +136,9 @@ class TinyOdinCore:
 
 def _within(value: int, low: int, high: int, where: str) -> int:
     if not low <= value <= high:
-        raise ConfigError("not within what an event can say", where=where, got=value, expected=f"{low} to {high}")
+        raise ConfigError(
+            "not within what an event can say", where=where, got=value, expected=f"{low} to {high}"
+        )
     return int(value)
 
 
@@ -207,8 +218,12 @@ def _words(path: Path, n: int) -> np.ndarray:
         with path.open("rb") as file:
             lines = file.read(10 * n + 1).split()
     except OSError as error:
-        raise FileError(f"cannot be read ({error.strerror})", where=str(path), expected="a memory image") from error
-    wrong = next((i for i, line in enumerate(lines) if len(line) != 8 or line.strip(b"0123456789abcdefABCDEF")), None)
+        raise FileError(
+            f"cannot be read ({error.strerror})", where=str(path), expected="a memory image"
+        ) from error
+    wrong = next(
+        (i for i, line in enumerate(lines) if len(line) != 8 or line.strip(b"0123456789abcdefABCDEF")), None
+    )
     if wrong is not None or len(lines) != n:
         raise FileError(
             "not a memory image", file=str(path), line=None if wrong is None else wrong + 1,

@@ -11,7 +11,6 @@ A spike that is being worked on still has its place in the queue; what finds the
 Twin: tests/oracle_event_core.py.
 """
 
-import numpy as np
 from numba import njit
 
 SPIKE, VIRTUAL, LEAK_ONE, LEAK_ALL = range(4)  # kinds of events
@@ -37,7 +36,7 @@ def take_event(kind, address, added, potential, weight, threshold, leak, silent,
     first, waiting, n_out, lost = 0, 0, 0, 0
     if kind == SPIKE:
         queue[0], waiting = address, 1
-    one = kind == VIRTUAL or kind == LEAK_ONE
+    one = kind in (VIRTUAL, LEAK_ONE)
     done = 0
     while done <= limit:
         if done > 0 or kind == SPIKE:
@@ -45,7 +44,7 @@ def take_event(kind, address, added, potential, weight, threshold, leak, silent,
         low, high = (address, address + 1) if one else (0, n)
         for k in range(low, high):
             v = potential[k]
-            if kind == LEAK_ONE or kind == LEAK_ALL:
+            if kind in (LEAK_ONE, LEAK_ALL):
                 v = min(v + leak[k], 0) if v < 0 else max(v - leak[k], 0)
             else:
                 v = min(max(v + (added if kind == VIRTUAL else weight[address, k]), LOW), HIGH)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from snnsim.checks import COUNT_LIMIT
 from snnsim.distributions import Distribution, Values
 from snnsim.errors import ConfigError
 from snnsim.fields import record, values
@@ -21,7 +22,10 @@ from snnsim.models import Delta, Synapse
 
 __all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerRule"]
 
-_WHOLE = ("threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init")
+_WHOLE = (
+    "threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init", "floor",
+    "alias",
+)  # fmt: skip
 _DECAYS = {"fraction": 4096, "shift": 62, "linear": LIMIT}
 
 
@@ -38,6 +42,10 @@ class IntegerLIF(LayerNeuron):
     decay_u2          of a second current, for neurons with two: projections say which by `receptor`, "exc"
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
+    floor             a potential below it is reset as well, without a spike
+    alias             for each neuron another one of the population, which then spikes as often, beside its own
+                      spikes, up to rule.most in all; -1: none.  Ascending: what an alias before has got in the
+                      step is passed on, what one behind gets is not
     """
 
     KIND = "integer_lif"
@@ -51,6 +59,12 @@ class IntegerLIF(LayerNeuron):
     refractory: Values = values(0, low=0, high=2**31 - 1, help="steps without a change of v after a spike")
     v_init: Values = values(0, low=-LIMIT, high=LIMIT, help="potential at the start")
     u_init: Values = values(0, low=-LIMIT, high=LIMIT, help="current at the start")
+    floor: Values | None = values(
+        None, low=-LIMIT, high=LIMIT, help="below it v is reset without a spike; without: never"
+    )
+    alias: Values | None = values(
+        None, low=-1, high=COUNT_LIMIT, help="number of a neuron that spikes with this one, or -1"
+    )
 
     @property
     def synapse(self) -> Synapse:  # type: ignore[override]
@@ -78,6 +92,8 @@ class IntegerLIF(LayerNeuron):
             )  # fmt: skip
         for name in decays:
             self._bound(name, 0, _DECAYS[rule.decay], where)
+        if self.floor is not None:
+            self._bound("floor", rule.v_low, rule.v_high, where)
 
     def _bound(self, name: str, low: int, high: int, where: str) -> None:
         found = np.asarray(getattr(self, name))

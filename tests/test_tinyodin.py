@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import oracle_event_core
 import pytest
 
-import oracle_event_core
 from snnsim.errors import ConfigError, FileError, SimulationError
 from snnsim.hardware.tinyodin import (
     TinyOdinChip,
@@ -63,7 +63,12 @@ def test_kernel_and_twin_agree(seed: int) -> None:
     core = TinyOdinCore(chip)
     n = chip.n_neurons
     twin = oracle_event_core.Core(
-        chip.weight[:, :n].tolist(), chip.potential[:n].tolist(), chip.threshold, chip.leak, chip.disabled, chip.closed
+        chip.weight[:, :n].tolist(),
+        chip.potential[:n].tolist(),
+        chip.threshold,
+        chip.leak,
+        chip.disabled,
+        chip.closed,
     )
     found = [neuron for _, neuron in answers(core, events)]
     for word in events:
@@ -142,14 +147,21 @@ def test_ticks_are_events_in_order_and_a_leak() -> None:
 
 
 def test_endless_recurrence_is_refused() -> None:
-    chip = replace(random_chip(1), weight=np.full((256, 256), 7), threshold=np.full(256, 1), disabled=np.zeros(256, bool))
+    chip = replace(
+        random_chip(1), weight=np.full((256, 256), 7), threshold=np.full(256, 1), disabled=np.zeros(256, bool)
+    )
     with pytest.raises(SimulationError, match="without end"):
         TinyOdinCore(chip).spike(0)
 
 
 def test_events_that_no_word_can_say_are_refused() -> None:
     core = TinyOdinCore(random_chip(1))
-    for call in (lambda: core.spike(256), lambda: core.virtual(16, 1), lambda: core.virtual(0, 0), lambda: core.leak(255)):
+    for call in (
+        lambda: core.spike(256),
+        lambda: core.virtual(16, 1),
+        lambda: core.virtual(0, 0),
+        lambda: core.leak(255),
+    ):
         with pytest.raises(ConfigError):
             call()
 
