@@ -1,15 +1,16 @@
 """RANC: memory images of the cores of a TrueNorth-like grid, and what they say as an integer network.
 
-A core has 256 axons, 256 neurons and a binary crossbar between them.  Every axon is of one of 4 types, and every
-neuron has a weight for each type.  In a tick, with w the sum over the axons that had a spike and are connected,
-all of it in 9 bits with a sign, which wrap around:
+A core has 256 axons, 256 neurons and a binary crossbar between them.  Every axon is of one of 4 types, and
+every neuron has a weight for each type.  In a tick, with w the sum over the axons that had a spike and are
+connected, all of it in 9 bits with a sign, which wrap around:
 
     v <- v + w + leak
     v >= threshold:  a spike;  v <- reset  (mode 0, absolute), or v - threshold  (mode 1, linear)
     v <  floor:                v <- -reset (mode 0),           or v - floor      (mode 1)
 
 A neuron sends its spike to one axon of one core, dx columns east and dy rows north of its own; there it acts
-1 + tick ticks later.  Spikes for one axon in one tick are one spike.  Packets from outside enter at core (0, 0).
+1 + tick ticks later.  Spikes for one axon in one tick are one spike.
+Packets from outside enter at core (0, 0).
 
 A folder holds, for core number x + columns * y,
 
@@ -138,7 +139,9 @@ def packet_words(chip: RancChip, given: Mapping[str, np.ndarray]) -> tuple[list[
         before = len(words)
         for name, spikes in given.items():
             for unit in np.flatnonzero(spikes[t]):
-                words += [x << 21 | y << 12 | axon << 4 | tick for x, y, axon, tick in chip.inputs[name][unit]]
+                words += [
+                    x << 21 | y << 12 | axon << 4 | tick for x, y, axon, tick in chip.inputs[name][unit]
+                ]
         counts.append(len(words) - before)
     return words, counts
 

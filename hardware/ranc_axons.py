@@ -1,7 +1,7 @@
-"""Whole weights on a crossbar of bits: which axons sources need, of which types, and each neuron's weights for them.
+"""Whole weights on a crossbar of bits: the axons that sources need, their types, and weights for these.
 
-A neuron has one weight for each of 4 types of axons, and each crossing is there or not.  A source may have an axon
-of several types: with the weights 1, 2, 4, -8 times any number it then reaches every multiple from -8 to 7.
+A neuron has one weight for each of 4 types of axons, and each crossing is there or not.  A source may have an
+axon of several types: with weights of 1, 2, 4, -8 times any number it reaches all multiples from -8 to 7.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def crossbar(matrix: np.ndarray) -> Crossbar | None:
     """The crossbar with the fewest axons, of three ways to assign types; None where no way does.
 
     matrix  int64[n_neurons, n_sources]
-    The ways: types are the values of the whole core (up to 4); or of each neuron, where it has up to 4, and else
-    bits; or bits everywhere.
+    The ways: types are the values of the whole core (up to 4); or of each neuron, where it has up to 4, and
+    else bits; or bits everywhere.
     """
     ways = [_by_value(matrix), _by_neuron(matrix, few_values=True), _by_neuron(matrix, few_values=False)]
     found = [way for way in ways if way is not None]
@@ -71,7 +71,7 @@ def _by_neuron(matrix: np.ndarray, few_values: bool) -> Crossbar | None:
 def fits_bits(row: np.ndarray) -> bool:
     """Are all weights multiples from -8 to 7 of a number whose eightfold is a weight?"""
     unit = _unit(row)
-    return bool(np.all((row // unit >= -8) & (row // unit <= 7)) and LOW <= -8 * unit and 4 * unit <= HIGH)
+    return bool(np.all((row // unit >= -8) & (row // unit <= 7)) and -8 * unit >= LOW and 4 * unit <= HIGH)
 
 
 def _unit(row: np.ndarray) -> int:

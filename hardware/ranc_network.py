@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,10 +23,10 @@ _Place = tuple[int, int]
 
 
 class _Source(NamedTuple):
-    """What reaches an axon: unit `index` of a population or stimulus, `delay` ticks later."""
+    """What reaches an axon: unit number `unit` of a population or stimulus, `delay` ticks later."""
 
     name: str
-    index: int
+    unit: int
     delay: int
 
 
@@ -39,7 +38,7 @@ def read_ranc(folder: Path | str) -> Network:
 def population_rows(chip: RancChip) -> dict[str, tuple[_Place, np.ndarray]]:
     """The populations of `ranc_network`: where their core is, and which of its neurons they are.
 
-    Neurons of a core are one population for each way of resetting; those that can never do anything are left out.
+    Neurons of a core are one population for each way of resetting; those that never do anything are left out.
     """
     found = {}
     for place, core in chip.cores.items():
@@ -51,7 +50,7 @@ def population_rows(chip: RancChip) -> dict[str, tuple[_Place, np.ndarray]]:
 
 
 def ranc_network(chip: RancChip, where: str = "RANC") -> Network:
-    """Populations by core (see population_rows), `output` with what leaves the grid, and the inputs of the chip.
+    """Populations by core (see population_rows), `output` with what leaves the grid, inputs of the chip.
 
     Axons that no neuron and no input reaches are units of a stimulus `packets`, ordered by core and axon.
     A step of the network is a tick; `output` emits in the tick in which the spike is made.
@@ -66,8 +65,13 @@ def ranc_network(chip: RancChip, where: str = "RANC") -> Network:
         sizes["packets"] = len(spare)
         for k, key in enumerate(spare):
             reached[key] = _Source("packets", k, 0)
-    populations = {name: Population(n=rows.size, neuron=_neuron(chip.cores[at], rows, f"{where}, {name}"))
-                   for name, (at, rows) in places.items()}  # fmt: skip
+    populations = {
+        name: Population(
+            n=rows.size,
+            neuron=_neuron(chip.cores[at], rows, f"{where}, {name}"),  # type: ignore[arg-type]
+        )
+        for name, (at, rows) in places.items()
+    }
     projections = {}
     for name, (at, rows) in places.items():
         matrices = _matrices(chip.cores[at], rows, at, reached, sizes, places)
@@ -77,12 +81,13 @@ def ranc_network(chip: RancChip, where: str = "RANC") -> Network:
             )
     n_outputs = 1 + max([axon for axon, _ in bus], default=-1)
     if n_outputs:
-        populations[OUTPUT] = Population(n=n_outputs, neuron=Relay())
-        chosen: dict[str, np.ndarray] = defaultdict(lambda: np.zeros((0, 0)))
-        for axon, source in bus:
-            if source.name not in chosen:
-                chosen[source.name] = np.zeros((n_outputs, places[source.name][1].size))
-            chosen[source.name][axon, source.index] = 1.0
+        populations[OUTPUT] = Population(n=n_outputs, neuron=Relay())  # type: ignore[arg-type]
+        chosen: dict[str, np.ndarray] = {}
+        for axon, sent in bus:
+            if sent.name not in chosen:
+                n = sizes[sent.name] if sent.name in sizes else places[sent.name][1].size
+                chosen[sent.name] = np.zeros((n_outputs, n))
+            chosen[sent.name][axon, sent.unit] = 1.0
         for source_name, matrix in chosen.items():
             projections[f"{source_name}__{OUTPUT}"] = Projection(
                 source=source_name, target=OUTPUT, rule=Dense(weight=matrix), weight_mv=1.0, delay_ms=0.0
@@ -107,7 +112,8 @@ def _neuron(core: RancCore, rows: np.ndarray, where: str) -> IntegerLIF:
         )
     return IntegerLIF(
         rule=RULES["ranc"].replace(reset="subtract") if linear else RULES["ranc"],
-        threshold=threshold.astype(float), bias=core.leak[rows].astype(float), floor=core.floor[rows].astype(float),
+        threshold=threshold.astype(float), bias=core.leak[rows].astype(float),
+        floor=core.floor[rows].astype(float),
         v_init=core.potential[rows].astype(float), v_reset=0 if linear else core.reset[rows].astype(float),
     )  # fmt: skip
 
@@ -175,5 +181,5 @@ def _matrices(
             continue
         n = sizes[source.name] if source.name in sizes else places[source.name][1].size
         matrix = found.setdefault((source.name, source.delay), np.zeros((rows.size, n)))
-        matrix[:, source.index] += column
+        matrix[:, source.unit] += column
     return found

@@ -1,7 +1,7 @@
 """Placement of a layered integer network onto the cores of RANC.
 
-From the last population to the first, so that it is known where the spikes of a neuron are needed: for each axon
-that it is to reach, and for an output, it takes a neuron of its own, since a neuron of the chip has one
+From the last population to the first, so that it is known where the spikes of a neuron are needed: for each
+axon that it is to reach, and for an output, it takes a neuron of its own, since a neuron of the chip has one
 destination.  A core takes neurons, in their order, until its axons or its neurons are used up.
 """
 
@@ -26,11 +26,12 @@ from snnsim.hardware.ranc import (
     RancCore,
     idle_core,
 )
-from snnsim.hardware.ranc_axons import Crossbar, crossbar, fits_bits
+from snnsim.hardware.ranc_axons import Crossbar, crossbar
 from snnsim.integer_neurons import RULES, IntegerLIF
 from snnsim.layer_neurons import Relay
 from snnsim.layers import LayerRule
 from snnsim.network import Network
+from snnsim.stimuli import Analogue
 
 _BUS = -1
 _Unit = tuple[str, int]
@@ -64,9 +65,9 @@ class _Placing:
 def place_ranc(network: Network) -> RancChip:
     """A chip that computes what the network does; its outputs are the populations that lead nowhere.
 
-    The network: Analogue inputs; populations of IntegerLIF with RULES["ranc"], or the same with reset "subtract";
-    connections of layers with whole weights, delays of 1 to 15 steps (0 to 14 from inputs), and no cycles.
-    Relays may stand at the end, as what `ranc_network` calls `output`.
+    The network: Analogue inputs; populations of IntegerLIF with RULES["ranc"], or the same with reset
+    "subtract"; connections of layers with whole weights, delays of 1 to 15 steps (0 to 14 from inputs), and
+    no cycles. Relays may stand at the end, as what `ranc_network` calls `output`.
     Raises TargetError with the population, the value, the limit and a way out for what does not fit.
     """
     placing, outputs = _Placing(network), _outputs(network)
@@ -108,7 +109,8 @@ def _relayed(network: Network, name: str) -> list[_Unit]:
         or arrivals.weight.min(initial=0) < 0
     ):
         raise TargetError(
-            "a relay that is more than a name for outputs", where=where, got="weights other than one 1 each, or delays",
+            "a relay that is more than a name for outputs", where=where,
+            got="weights other than one 1 each, or delays",
             expected="one neuron for each relay, weight 1, no delay", fix="make integer neurons of them",
         )  # fmt: skip
     return [arrivals.unit[int(row.argmax())] for row in arrivals.weight]
@@ -150,7 +152,8 @@ def _arrivals(network: Network, name: str) -> _Arrivals:
         ):
             raise TargetError(
                 "a delay that RANC does not have", where=f"{where}.delay_ms", got=steps,
-                expected=f"{least} to {least + MOST_TICK} whole steps", fix="put populations between that pass on",
+                expected=f"{least} to {least + MOST_TICK} whole steps",
+                fix="put populations between that pass on",
             )  # fmt: skip
         n_source = p.rule.sizes()[0]
         matrix = float(p.weight) * apply(p.rule, np.eye(n_source)).T  # type: ignore[arg-type]
@@ -210,7 +213,7 @@ def _refused(name: str, neuron: int, row: np.ndarray) -> TargetError:
         return TargetError(
             "a neuron has more different weights than axons of 4 types can give", where=where,
             got=f"{values.size} values from {values[0]} to {values[-1]}",
-            expected="4 values, or multiples from -8 to 7 of one number" + ("" if fits_bits(row) else " up to 32"),
+            expected="4 values, or multiples from -8 to 7 of one number up to 32",
             fix='quantise the network for "ranc" with weights of 4 bits',
         )  # fmt: skip
     return TargetError(
@@ -277,7 +280,8 @@ def _parameters(network: Network, name: str) -> dict[str, np.ndarray]:
         if np.any((found[key] < LOW) | (found[key] > HIGH)):
             wrong = found[key][(found[key] < LOW) | (found[key] > HIGH)][0]
             raise TargetError(
-                "a number of more than 9 bits", where=f"{where}, {key}", got=int(wrong), expected=f"{LOW} to {HIGH}",
+                "a number of more than 9 bits", where=f"{where}, {key}", got=int(wrong),
+                expected=f"{LOW} to {HIGH}",
                 fix='quantise the network for "ranc"',
             )  # fmt: skip
     return found
@@ -293,7 +297,8 @@ def _on_grid(placing: _Placing, outputs: dict[str, list[tuple[int, _Unit]]]) -> 
     if columns * rows > MOST_CORES:
         raise TargetError(
             "more cores than the grid of RANC can number", where="populations", got=n,
-            expected=f"at most {MOST_CORES - 1}", fix="make layers smaller, or connect neurons to fewer others",
+            expected=f"at most {MOST_CORES - 1}",
+            fix="make layers smaller, or connect neurons to fewer others",
         )  # fmt: skip
     order = [*range(n - 1, -1, -1)]  # placed backward
     spot = {number: (k % columns, k // columns) for k, number in enumerate(order)}
@@ -307,8 +312,12 @@ def _on_grid(placing: _Placing, outputs: dict[str, list[tuple[int, _Unit]]]) -> 
             core.axon[row], core.tick[row] = packet.axon, packet.tick
         cores[x, y] = core
     inputs = {
-        name: [[(*spot[packet.core], packet.axon, packet.tick) for packet in placing.wanted.get((name, k), [])] for k in range(s.n)]
-        for name, s in placing.network.sources().items()
-    }  # fmt: skip
+        name: [
+            [(*spot[packet.core], packet.axon, packet.tick) for packet in placing.wanted.get((name, k), [])]
+            for k in range(stimulus.n)
+        ]
+        for name, stimulus in placing.network.stimuli.items()
+        if isinstance(stimulus, Analogue)
+    }
     named = {name: [axon for axon, _ in neurons] for name, neurons in outputs.items()}
     return RancChip(columns=columns, rows=rows, bus=spot[_BUS], cores=cores, inputs=inputs, outputs=named)

@@ -1,15 +1,15 @@
 """tinyODIN: memory images of its 256 neurons and 65,536 synapses, and what the core does with events.
 
-A chip takes one event after the other, and answers each before it takes the next: see kernels/event_core.py for
-the rule.  Addresses 0 to 255 are those of neurons; an input takes the address of a neuron that it replaces, which
-is then disabled.  A tick of ours is the events of its inputs, in the order of their addresses, and then a leak
-event of all neurons.
+A chip takes one event after the other, and answers each before it takes the next: see kernels/event_core.py
+for the rule.  Addresses 0 to 255 are those of neurons; an input takes the address of a neuron that it
+replaces, which is then disabled.  A tick of ours is the events of its inputs, in the order of their
+addresses, and then a leak event of all neurons.
 
 A folder holds
 
     neurons.mem    256 lines of 8 hexadecimal digits: disable 1 bit, leak 7, threshold 12, potential 12
-    synapses.mem   8192 lines: line 32 pre + post // 8 has the weights of 8 neurons post, 4 bits each with a sign,
-                   the first in the last digit
+    synapses.mem   8192 lines: line 32 pre + post // 8 has the weights of 8 neurons post, 4 bits each with a
+                   sign, the first in the last digit
     tinyodin.json  what the registers of the chip hold, and which addresses are inputs and outputs
 
 Both images are read by $readmemh of Verilog; `spi_commands` has the same as words for the chip's SPI.
@@ -158,7 +158,7 @@ def synapse_words(chip: TinyOdinChip) -> np.ndarray:
 
 
 def spi_commands(chip: TinyOdinChip) -> Iterator[tuple[int, int]]:
-    """Pairs of 20 bits, address and data, that write a chip over its SPI; activity is gated until the last."""
+    """Pairs of 20 bits, address and data, that write a chip over SPI; activity is gated until the last."""
     yield 0, 1
     yield 1, int(not chip.closed)
     yield 2, 0

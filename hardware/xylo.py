@@ -22,6 +22,7 @@ Source: xylosim 0.1.3 (the simulator of the chip's makers), src/v2/cpp.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ _KNOWN = (*_NEEDED, "weights_rec", *_HIDDEN, *_OUTPUT, *_SHIFTS, "aliases", "dt"
 
 
 def write_xylo_specification(path: Path | str, spec: XyloSpecification) -> None:
-    """Write the file, whole or not at all.  Matrices are of two dimensions where no second current is used."""
+    """Write the file, whole or not at all; matrices of two dimensions where no second current is used."""
     matrices = {"weights_in": spec.weights_in, "weights_rec": spec.weights_rec}
     if not spec.two_currents:
         matrices = {key: matrix[:, :, 0] for key, matrix in matrices.items()}
@@ -125,15 +126,14 @@ def read_xylo_specification(path: Path | str) -> XyloSpecification:
             raise FileError(
                 "Xylo A2 has not as many", where=name, got=f"{have} {what}", expected=f"1 to {most}"
             )
-    arrays = {}
+    numbers: dict[str, Any] = {}
     for table, size in ((_HIDDEN, n), (_OUTPUT, w_out.shape[1])):
         for key, (low, high) in table.items():
-            arrays[key] = whole_array(found.get(key, [0] * size), f"{name}, {key}", low, high, (size,))
-    shifts = {
-        key: int(whole_array([found.get(key, 0)], f"{name}, {key}", *SHIFT, (1,))[0]) for key in _SHIFTS
-    }
+            numbers[key] = whole_array(found.get(key, [0] * size), f"{name}, {key}", low, high, (size,))
+    for key in _SHIFTS:
+        numbers[key] = int(whole_array([found.get(key, 0)], f"{name}, {key}", *SHIFT, (1,))[0])
     return XyloSpecification(
-        weights_in=w_in, weights_rec=w_rec, weights_out=w_out, **arrays, **shifts,
+        weights_in=w_in, weights_rec=w_rec, weights_out=w_out, **numbers,
         alias=_aliases(found.get("aliases"), n, f"{name}, aliases"), dt_s=_step(found.get("dt", DT_S), name),
     )  # fmt: skip
 
@@ -178,8 +178,6 @@ def _step(value: Any, name: str) -> float:
 
 def _one_line_a_key(content: dict[str, Any]) -> str:
     """JSON that people can look through: numpy-like rows would take a line for each number."""
-    import json
-
     return (
         "{\n"
         + ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in content.items())
@@ -191,7 +189,7 @@ def _one_line_a_key(content: dict[str, Any]) -> str:
 
 
 def xylo_network(spec: XyloSpecification) -> Network:
-    """Stimulus `input` (0 to 15 spikes each in a step), populations `hidden` and `output`, all of them probed.
+    """Stimulus `input` (0 to 15 spikes each in a step), populations `hidden` and `output`; all probed.
 
     To be run with dt_ms = 1: a step of the network is one of the chip.
     """
@@ -222,7 +220,10 @@ def xylo_network(spec: XyloSpecification) -> Network:
         weight_mv=float(2**spec.weight_shift_out), delay_ms=1.0,
     )  # fmt: skip
     return Network(
-        populations={"hidden": Population(n=n, neuron=hidden), "output": Population(n=n_out, neuron=output)},
+        populations={
+            "hidden": Population(n=n, neuron=hidden),  # type: ignore[arg-type]
+            "output": Population(n=n_out, neuron=output),  # type: ignore[arg-type]
+        },
         projections=projections,
         stimuli={"input": Analogue(n=n_in)},
         probes={name: Probe(target=name) for name in ("input", "hidden", "output")},

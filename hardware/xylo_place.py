@@ -39,10 +39,10 @@ class _Block(NamedTuple):
 def place_xylo(network: Network) -> XyloSpecification:
     """A chip that computes what the network does.
 
-    The network: Analogue inputs; populations of IntegerLIF with RULES["xylo"], which become the hidden neurons in
-    their order; outputs with the same rule and most = 1, which lead nowhere; connections of layers with whole
-    weights, without delay from inputs, with one step elsewhere.  Where currents saturate within a step, the order
-    of spikes matters: that of the chip is the one of `xylo_network(place_xylo(network))`.
+    The network: Analogue inputs; populations of IntegerLIF with RULES["xylo"], which become the hidden
+    neurons in their order; outputs with the same rule and most = 1, which lead nowhere; connections of layers
+    with whole weights, without delay from inputs, with one step elsewhere.  Where currents saturate within a
+    step, the order of spikes matters: that of the chip is the one of `xylo_network(place_xylo(network))`.
     Raises TargetError with the place, the value, the limit and a way out for what does not fit.
     """
     hidden, outputs = _kinds(network)
@@ -59,9 +59,11 @@ def place_xylo(network: Network) -> XyloSpecification:
     second = any(_neuron(network, name).decay_u2 is not None for name in hidden)
     return XyloSpecification(
         weights_in=weights_in, weights_rec=weights_rec, weights_out=weights_out[:, :, 0],
-        dash_mem=_values(network, hidden, "decay_v", DASH), dash_syn=_values(network, hidden, "decay_u", DASH),
+        dash_mem=_values(network, hidden, "decay_v", DASH),
+        dash_syn=_values(network, hidden, "decay_u", DASH),
         dash_syn_2=_values(network, hidden, "decay_u2", DASH) if second else np.zeros(blocks[1].n, np.int64),
-        threshold=_values(network, hidden, "threshold", THRESHOLD), bias=_values(network, hidden, "bias", BIAS),
+        threshold=_values(network, hidden, "threshold", THRESHOLD),
+        bias=_values(network, hidden, "bias", BIAS),
         dash_mem_out=_values(network, outputs, "decay_v", DASH),
         dash_syn_out=_values(network, outputs, "decay_u", DASH),
         threshold_out=_values(network, outputs, "threshold", THRESHOLD),
@@ -72,14 +74,16 @@ def place_xylo(network: Network) -> XyloSpecification:
 
 def _kinds(network: Network) -> tuple[list[str], list[str]]:
     """Names of the hidden populations, and of the outputs."""
-    hidden, outputs = [], []
+    hidden: list[str] = []
+    outputs: list[str] = []
     rule = RULES["xylo"]
     for name, population in network.populations.items():
         where, neuron = f"populations.{name}.neuron", population.unit
         if not isinstance(neuron, IntegerLIF) or neuron.rule not in (rule, rule.replace(most=MOST_OUT)):
             raise TargetError(
                 "neurons that Xylo does not have", where=where, got=neuron.KIND,
-                expected='integer_lif with RULES["xylo"], or the same with most = 1 for outputs', fix=_QUANTISE,
+                expected='integer_lif with RULES["xylo"], or the same with most = 1 for outputs',
+                fix=_QUANTISE,
             )  # fmt: skip
         for key in ("refractory", "v_init", "u_init"):
             if np.any(np.asarray(getattr(neuron, key))):
@@ -172,7 +176,8 @@ def _weights(network: Network, source: _Block, target: _Block, what: str) -> tup
             return small, shift
     raise TargetError(
         f"weights of {what} that 8 bits and one common shift cannot give", where=where,
-        got=f"{whole.min()} to {whole.max()}", expected="-128 to 127, times one power of two up to 2**7", fix=_QUANTISE,
+        got=f"{whole.min()} to {whole.max()}", expected="-128 to 127, times one power of two up to 2**7",
+        fix=_QUANTISE,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A core that takes one event at a time, in order, as tinyODIN does: spikes wait in a queue of bounded length.
+"""A core that takes one event at a time, in order, as tinyODIN does: spikes wait in a bounded queue.
 
 An event acts on neurons in ascending order, each of which may spike at once, reset to 0 and join the queue:
 
@@ -19,7 +19,7 @@ LOW, HIGH = -2048, 2047
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def take_event(kind, address, added, potential, weight, threshold, leak, silent, closed, queue, limit, out):
-    """One event from outside and all that it calls forth; returns (spikes in `out`, spikes lost, still waiting).
+    """One event and all that it calls forth; returns (spikes in `out`, spikes lost, still waiting).
 
     address           the neuron or input it is about; nothing with LEAK_ALL
     added             weight of a virtual event

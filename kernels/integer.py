@@ -15,7 +15,8 @@ TO_ZERO, FLOOR, NEAREST_EVEN = range(3)
 ZERO, SUBTRACT, VALUE = range(3)  # what v becomes after a spike
 (
     DECAY, ROUNDING, HAS_CURRENT, INPUT_FIRST, INPUT_SHIFT, A_LOW, A_HIGH, A_WRAPS, U_LOW, U_HIGH, U_WRAPS,
-    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, EACH_SPIKE, ALIASED, N_RULE,
+    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, EACH_SPIKE, ALIASED,
+    N_RULE,
 ) = range(22)  # fmt: skip
 (
     THRESHOLD, DECAY_U, DECAY_U2, DECAY_V, BIAS, V_RESET, REFRACTORY, FLOOR, ALIAS, N_VALUES,
@@ -73,7 +74,8 @@ def fire_integer(potential, state, arrived, value, rule, count, unit, amount):
 
     potential     float64[n]             changed  whole
     state         int64[N_STATE, n]      changed
-    arrived       float64[1 or 2, n]     sums of inputs, whole; with EACH_SPIKE, currents after them (limit_each)
+    arrived       float64[1 or 2, n]     sums of inputs, whole; with EACH_SPIKE, currents after them
+                  (limit_each)
     value         int64[N_VALUES, n]     parameters
     rule          int64[N_RULE]
     count         int32[n]               changed  spikes so far
@@ -169,7 +171,7 @@ def advance_potential(k, drive, most, potential, state, value, rule):
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def limit_each(current, overflow, rule):
-    """After one spike has been added to the currents: back into their range, and notes of which had left it."""
+    """After one spike has been added to the currents: back into their range, with notes of which left it."""
     for k in range(current.size):
         held = min(max(current[k], np.float64(rule[U_LOW])), np.float64(rule[U_HIGH]))
         if held != current[k]:

@@ -80,7 +80,7 @@ def _aliases(alias: np.ndarray, place: np.ndarray, where: str) -> np.ndarray:
             expected=f"-1, or below {place.size}",
         )  # fmt: skip
     if np.any(place != np.arange(place.size)):
-        raise ConfigError("a feature map has no aliases", where=f"{where}.neuron.alias", fix="use dense layers")
+        raise ConfigError("a map has no aliases", where=f"{where}.neuron.alias", fix="use dense layers")
     return alias.astype(np.int64)
 
 

@@ -23,7 +23,8 @@ from snnsim.models import Delta, Synapse
 __all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerRule"]
 
 _WHOLE = (
-    "threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init", "floor",
+    "threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init",
+    "floor",
     "alias",
 )  # fmt: skip
 _DECAYS = {"fraction": 4096, "shift": 62, "linear": LIMIT}
@@ -43,9 +44,9 @@ class IntegerLIF(LayerNeuron):
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
     floor             a potential below it is reset as well, without a spike
-    alias             for each neuron another one of the population, which then spikes as often, beside its own
-                      spikes, up to rule.most in all; -1: none.  Ascending: what an alias before has got in the
-                      step is passed on, what one behind gets is not
+    alias             for each neuron another one of the population, which then spikes as often, beside its
+                      own spikes, up to rule.most in all; -1: none.  Ascending: what an alias before has got
+                      in the step is passed on, what one behind gets is not
     """
 
     KIND = "integer_lif"

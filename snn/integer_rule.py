@@ -84,7 +84,7 @@ class IntegerRule(Spec):
             raise ConfigError(
                 "spike by spike, only a current that saturates before it decays is kept in its range",
                 where=f"{where}.each_spike", got=True,
-                expected='synapse = "current", order = "input_first", u_overflow = "saturate", no shift of inputs',
+                expected='synapse = "current", order = "input_first", u_overflow = "saturate", no shift',
             )  # fmt: skip
 
 

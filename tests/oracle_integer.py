@@ -72,7 +72,7 @@ class Neuron:
         return found
 
     def step(self, arrived: list[int] | list[list[int]]) -> int:
-        """Spikes in this step, in which a sum arrived at each current; or a list of what spikes add, in order."""
+        """Spikes in this step; a sum arrives at each current, or a list of what spikes add, in order."""
         rule, self.overflow, drive = self.rule, 0, 0
         for c in range(len(self.decay_u)):
             given = arrived[c] if isinstance(arrived[c], list) else [arrived[c]]

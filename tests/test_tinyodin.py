@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import oracle_event_core
 import pytest
 
-from snnsim.errors import ConfigError, FileError, SimulationError
+from snnsim import Network, Population, Probe, Projection, Simulator
+from snnsim.errors import ConfigError, FileError, SimulationError, TargetError
 from snnsim.hardware.tinyodin import (
     TinyOdinChip,
     TinyOdinCore,
@@ -19,6 +21,10 @@ from snnsim.hardware.tinyodin import (
     synapse_words,
     write_tinyodin,
 )
+from snnsim.hardware.tinyodin_place import RULE, place_tinyodin
+from snnsim.integer_neurons import IntegerLIF
+from snnsim.layers import Dense
+from snnsim.stimuli import Analogue
 
 GOLDEN = Path(__file__).with_name("golden_tinyodin.npz")
 
@@ -28,7 +34,8 @@ def random_chip(seed: int, n: int = 40) -> TinyOdinChip:
     weight = np.where(rng.random((256, 256)) < rng.choice([0.1, 0.5]), rng.integers(-8, 8, (256, 256)), 0)
     return TinyOdinChip(
         weight=weight, potential=rng.integers(-2048, 2048, 256), threshold=rng.integers(40, 200, 256),
-        leak=rng.integers(0, 128, 256) // 8, disabled=rng.random(256) < 0.1, n_neurons=n, closed=bool(seed % 3),
+        leak=rng.integers(0, 128, 256) // 8, disabled=rng.random(256) < 0.1, n_neurons=n,
+        closed=bool(seed % 3),
     )  # fmt: skip
 
 
@@ -36,7 +43,8 @@ def random_events(n: int, seed: int) -> list[int]:
     """Words of 10 bits, as the chip takes them."""
     rng = np.random.default_rng(seed)
     kinds = {
-        "spike": lambda: rng.integers(0, 256), "all": lambda: 0x1FF, "one": lambda: 0x100 | rng.integers(0, 16),
+        "spike": lambda: rng.integers(0, 256), "all": lambda: 0x1FF,
+        "one": lambda: 0x100 | rng.integers(0, 16),
         "virtual": lambda: 0x200 | rng.integers(1, 16) << 4 | rng.integers(0, 16),
     }  # fmt: skip
     return [int(kinds[kind]()) for kind in rng.choice(list(kinds), n, p=[0.7, 0.1, 0.1, 0.1])]
@@ -87,7 +95,7 @@ def test_kernel_and_twin_agree(seed: int) -> None:
 
 
 def test_golden_answers_of_the_rtl() -> None:
-    """Chips, events and answers: tinyODIN 1.0 under Icarus Verilog, spike for spike, and the memory at the end."""
+    """Chips, events and answers: tinyODIN 1.0 under Icarus Verilog, and the memory at the end."""
     with np.load(GOLDEN) as kept:
         for case in range(int(kept["n_cases"])):
             part = {key.partition("/")[2]: kept[key] for key in kept.files if key.startswith(f"{case}/")}
@@ -142,7 +150,7 @@ def test_ticks_are_events_in_order_and_a_leak() -> None:
         disabled=np.arange(256) >= 2, n_neurons=2, inputs={"in": [11, 10]}, outputs={"cells": [1, 0]},
     )  # fmt: skip
     found = TinyOdinCore(chip).run({"in": np.array([[0, 1], [1, 1], [0, 0]])})
-    # tick 0: v = 5, 5, leak 4, 4; tick 1: both reach 9 and reset, the spike of 0 gives 1 a 4; -2 to 0 comes last
+    # tick 0: v = 5, 5, leak 4, 4; tick 1: both reach 9 and reset, the spike of 0 gives 1 a 4, -2 comes last
     assert found["cells"].tolist() == [[0, 0], [1, 1], [0, 0]]
 
 
@@ -190,3 +198,44 @@ def test_damaged_files_are_refused(tmp_path: Path, file: str, change) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="tinyodin.json"):
         read_tinyodin(tmp_path)
+
+
+def one_layer(weight: np.ndarray, **parameters: Any) -> Network:
+    neuron = IntegerLIF(rule=RULE, **{"threshold": 9, "decay_v": 1, **parameters})
+    return Network(
+        stimuli={"x": Analogue(n=weight.shape[1])},
+        populations={"y": Population(n=weight.shape[0], neuron=neuron)},
+        projections={
+            "w": Projection(source="x", target="y", rule=Dense(weight=weight), weight_mv=1.0, delay_ms=0.0)
+        },
+        probes={"y": Probe(target="y")},
+    )
+
+
+def test_with_one_spike_a_step_the_core_is_the_network() -> None:
+    rng = np.random.default_rng(0)
+    network = one_layer(rng.integers(-8, 8, (30, 12)).astype(float))
+    given = np.eye(12, dtype=int)[rng.integers(0, 12, 60)]
+    sim = Simulator(network, batch=1, dt_ms=1.0)
+    sim.present({"x": given[None].astype(float)})
+    sim.run_steps(60)
+    expected = np.zeros((60, 30), int)
+    expected[sim.spikes("y")] = 1
+    chip = place_tinyodin(network)
+    assert chip.inputs == {"x": [*range(30, 42)]}
+    assert np.array_equal(TinyOdinCore(chip).run({"x": given})["y"], expected)
+    assert expected.sum() > 20
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (one_layer(np.full((2, 3), 8.0)), r"projections\.w\.rule\.weight.*-8 to 7"),
+        (one_layer(np.zeros((200, 57))), "got 257, expected at most 256"),
+        (one_layer(np.zeros((2, 2)), decay_v=128), r"decay_v.*0 to 127"),
+        (one_layer(np.zeros((2, 2)), bias=1), "bias"),
+    ],
+)
+def test_what_does_not_fit_is_refused(network: Network, text: str) -> None:
+    with pytest.raises(TargetError, match=text):
+        place_tinyodin(network)

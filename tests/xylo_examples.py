@@ -38,7 +38,8 @@ def random_specification(seed: int) -> XyloSpecification:
         dash_mem_out=numbers(1, 8, n_out), dash_syn_out=numbers(0, 8, n_out),
         threshold_out=numbers(1, 2000, n_out), bias_out=numbers(-bias, bias, n_out) * biased,
         alias=alias, weight_shift_in=int(rng.integers(0, 8 if hard else 3)),
-        weight_shift_rec=int(rng.integers(0, 8 if hard else 2)), weight_shift_out=int(rng.integers(0, 8 if hard else 2)),
+        weight_shift_rec=int(rng.integers(0, 8 if hard else 2)),
+        weight_shift_out=int(rng.integers(0, 8 if hard else 2)),
     )  # fmt: skip
 
 
@@ -66,7 +67,8 @@ def run_xylosim(spec: XyloSpecification, given: np.ndarray) -> dict[str, np.ndar
         synapses_in=kept[0], synapses_rec=kept[1], synapses_out=kept[2],
         aliases=[[] if a < 0 else [a] for a in spec.alias.tolist()],
         threshold=spec.threshold.tolist(), threshold_out=spec.threshold_out.tolist(),
-        has_bias=bool(spec.bias.any() or spec.bias_out.any()), bias=spec.bias.tolist(), bias_out=spec.bias_out.tolist(),
+        has_bias=bool(spec.bias.any() or spec.bias_out.any()), bias=spec.bias.tolist(),
+        bias_out=spec.bias_out.tolist(),
         weight_shift_inp=spec.weight_shift_in, weight_shift_rec=spec.weight_shift_rec,
         weight_shift_out=spec.weight_shift_out,
         dash_mem=spec.dash_mem.tolist(), dash_mem_out=spec.dash_mem_out.tolist(),
