@@ -13,28 +13,22 @@ from math import ceil, isqrt
 
 import numpy as np
 
-from snnsim.converters.dense import apply
 from snnsim.errors import TargetError
 from snnsim.hardware.ranc import (
     AXONS,
-    HIGH,
-    LOW,
     MOST_CORES,
-    MOST_TICK,
     NEURONS,
     RancChip,
     RancCore,
     idle_core,
 )
 from snnsim.hardware.ranc_axons import Crossbar, crossbar
-from snnsim.integer_neurons import RULES, IntegerLIF
+from snnsim.hardware.ranc_layer import Arrivals, Unit, arrivals_of, parameters_of
 from snnsim.layer_neurons import Relay
-from snnsim.layers import LayerRule
 from snnsim.network import Network
 from snnsim.stimuli import Analogue
 
 _BUS = -1
-_Unit = tuple[str, int]
 
 
 @dataclass
@@ -47,19 +41,10 @@ class _Packet:
 
 
 @dataclass
-class _Arrivals:
-    """weight[neuron, column] of a population; column k comes from unit[k], `delay[k]` steps later."""
-
-    weight: np.ndarray
-    unit: list[_Unit]
-    delay: list[int]
-
-
-@dataclass
 class _Placing:
     network: Network
     cores: list[tuple[RancCore, list[_Packet]]] = field(default_factory=list)  # where its neurons send
-    wanted: dict[_Unit, list[_Packet]] = field(default_factory=lambda: defaultdict(list))
+    wanted: dict[Unit, list[_Packet]] = field(default_factory=lambda: defaultdict(list))
 
 
 def place_ranc(network: Network) -> RancChip:
@@ -79,14 +64,14 @@ def place_ranc(network: Network) -> RancChip:
     return _on_grid(placing, outputs)
 
 
-def _outputs(network: Network) -> dict[str, list[tuple[int, _Unit]]]:
+def _outputs(network: Network) -> dict[str, list[tuple[int, Unit]]]:
     """By population at the end: (output, neuron) of each of its units."""
-    found: dict[str, list[tuple[int, _Unit]]] = {}
+    found: dict[str, list[tuple[int, Unit]]] = {}
     n = 0
     for name, population in network.populations.items():
         if any(p.source == name for p in network.projections.values()):
             continue
-        units: list[_Unit] = [(name, k) for k in range(population.n)]
+        units: list[Unit] = [(name, k) for k in range(population.n)]
         if isinstance(population.unit, Relay):
             units = _relayed(network, name)
         found[name] = [(n + k, unit) for k, unit in enumerate(units)]
@@ -99,8 +84,8 @@ def _outputs(network: Network) -> dict[str, list[tuple[int, _Unit]]]:
     return found
 
 
-def _relayed(network: Network, name: str) -> list[_Unit]:
-    arrivals, where = _arrivals(network, name), f"populations.{name}"
+def _relayed(network: Network, name: str) -> list[Unit]:
+    arrivals, where = arrivals_of(network, name), f"populations.{name}"
     each = np.count_nonzero(arrivals.weight, axis=1)
     if (
         np.any(arrivals.delay)
@@ -135,45 +120,9 @@ def _backward(network: Network) -> list[str]:
     return found
 
 
-def _arrivals(network: Network, name: str) -> _Arrivals:
-    n, parts = network.populations[name].n, []
-    unit: list[_Unit] = []
-    delay: list[int] = []
-    for link, p in network.projections.items():
-        if p.target != name:
-            continue
-        where = f"projections.{link}"
-        steps, external = float(p.delay_ms), p.source in network.stimuli  # type: ignore[arg-type]
-        least = 0 if external or isinstance(network.populations[name].unit, Relay) else 1
-        if (
-            not isinstance(p.rule, LayerRule)
-            or steps != int(steps)
-            or not least <= steps <= least + MOST_TICK
-        ):
-            raise TargetError(
-                "a delay that RANC does not have", where=f"{where}.delay_ms", got=steps,
-                expected=f"{least} to {least + MOST_TICK} whole steps",
-                fix="put populations between that pass on",
-            )  # fmt: skip
-        n_source = p.rule.sizes()[0]
-        matrix = float(p.weight) * apply(p.rule, np.eye(n_source)).T  # type: ignore[arg-type]
-        wrong = matrix[(matrix < LOW) | (matrix > HIGH) | (matrix != np.rint(matrix))]
-        if wrong.size:
-            raise TargetError(
-                "a weight that RANC does not have", where=f"{where}.rule.weight", got=float(wrong[0]),
-                expected=f"whole numbers from {LOW} to {HIGH}", fix='quantise the network for "ranc"',
-            )  # fmt: skip
-        parts.append(matrix.astype(np.int64))
-        unit += [(p.source, k) for k in range(n_source)]
-        delay += [int(steps)] * n_source
-    weight = np.concatenate(parts, axis=1) if parts else np.zeros((n, 0), np.int64)
-    kept = np.flatnonzero(weight.any(axis=0))
-    return _Arrivals(weight[:, kept], [unit[k] for k in kept], [delay[k] for k in kept])
-
-
 def _place_population(placing: _Placing, name: str) -> None:
-    parameters = _parameters(placing.network, name)
-    arrivals = _arrivals(placing.network, name)
+    parameters = parameters_of(placing.network, name)
+    arrivals = arrivals_of(placing.network, name)
     waiting = [k for k in range(len(arrivals.weight)) if placing.wanted[name, k]]  # others reach nothing
     while waiting:
         n, found = _largest_part(placing, name, arrivals, waiting)
@@ -182,7 +131,7 @@ def _place_population(placing: _Placing, name: str) -> None:
 
 
 def _largest_part(
-    placing: _Placing, name: str, arrivals: _Arrivals, waiting: list[int]
+    placing: _Placing, name: str, arrivals: Arrivals, waiting: list[int]
 ) -> tuple[int, Crossbar]:
     """How many of the neurons that wait fit one core, and their crossbar."""
     copies = np.cumsum([len(placing.wanted[name, k]) for k in waiting])
@@ -227,7 +176,7 @@ def _fill_core(
     placing: _Placing,
     name: str,
     parameters: dict[str, np.ndarray],
-    arrivals: _Arrivals,
+    arrivals: Arrivals,
     part: list[int],
     found: Crossbar,
 ) -> None:
@@ -249,45 +198,7 @@ def _fill_core(
         placing.wanted[unit].append(_Packet(number, axon, tick))
 
 
-def _parameters(network: Network, name: str) -> dict[str, np.ndarray]:
-    """int64[n] of each number of the population's neurons."""
-    population, where = network.populations[name], f"populations.{name}.neuron"
-    neuron, rule = population.unit, RULES["ranc"]
-    ways = {rule: 0, rule.replace(reset="zero"): 0, rule.replace(reset="subtract"): 1}
-    linear = next(
-        (mode for way, mode in ways.items() if isinstance(neuron, IntegerLIF) and neuron.rule == way), None
-    )
-    if not isinstance(neuron, IntegerLIF) or linear is None:
-        raise TargetError(
-            "neurons that RANC does not have", where=where, got=neuron.KIND,
-            expected='integer_lif with RULES["ranc"], or the same with reset = "subtract"',
-            fix='quantise the network for "ranc"',
-        )  # fmt: skip
-    for key in ("decay_v", "refractory"):
-        if np.any(np.asarray(getattr(neuron, key))):
-            raise TargetError(
-                "RANC has no such thing", where=f"{where}.{key}", got=getattr(neuron, key), expected="0",
-                fix="use a leak: a bias below 0 that takes the potential off",
-            )  # fmt: skip
-    given = {
-        "potential": neuron.v_init, "leak": neuron.bias, "threshold": neuron.threshold, "linear": linear,
-        "reset": neuron.v_reset if neuron.rule.reset == "value" else 0,
-        "floor": LOW if neuron.floor is None else neuron.floor,
-    }  # fmt: skip
-    found = {}
-    for key, value in given.items():
-        found[key] = np.broadcast_to(np.asarray(value, np.int64), population.n)
-        if np.any((found[key] < LOW) | (found[key] > HIGH)):
-            wrong = found[key][(found[key] < LOW) | (found[key] > HIGH)][0]
-            raise TargetError(
-                "a number of more than 9 bits", where=f"{where}, {key}", got=int(wrong),
-                expected=f"{LOW} to {HIGH}",
-                fix='quantise the network for "ranc"',
-            )  # fmt: skip
-    return found
-
-
-def _on_grid(placing: _Placing, outputs: dict[str, list[tuple[int, _Unit]]]) -> RancChip:
+def _on_grid(placing: _Placing, outputs: dict[str, list[tuple[int, Unit]]]) -> RancChip:
     """First layers first: their cores are next to where packets enter; the output comes last."""
     n = len(placing.cores)
     if not n:

@@ -49,7 +49,8 @@ def place_tinyodin(network: Network) -> TinyOdinChip:
         for key, found in _parameters(network, name).items():
             values[key][at] = found
     return TinyOdinChip(
-        weight=_weights(network, first), **values, disabled=np.arange(N) >= n, n_neurons=n,
+        weight=_weights(network, first), potential=values["potential"], threshold=values["threshold"],
+        leak=values["leak"], disabled=np.arange(N) >= n, n_neurons=n,
         inputs={name: [*range(first[name], first[name] + size)] for name, size in inputs.items()},
         outputs={name: [*range(first[name], first[name] + size)] for name, size in sizes.items()},
     )  # fmt: skip
@@ -70,7 +71,8 @@ def _parameters(network: Network, name: str) -> dict[str, np.ndarray]:
             )  # fmt: skip
     found = {}
     limits = {
-        "potential": ("v_init", LOW, HIGH), "threshold": ("threshold", *THRESHOLD), "leak": ("decay_v", *LEAK),
+        "potential": ("v_init", LOW, HIGH), "threshold": ("threshold", *THRESHOLD),
+        "leak": ("decay_v", *LEAK),
     }  # fmt: skip
     for key, (given, low, high) in limits.items():
         found[key] = np.asarray(getattr(neuron, given), np.int64)
