@@ -22,7 +22,11 @@ from snnsim.models import Delta, Synapse
 
 __all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerNeuron", "IntegerRule", "SigmaDelta"]
 
-_WHOLE = ("threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init")
+_WHOLE = (
+    "threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init",
+    "floor",
+    "alias",
+)  # fmt: skip
 _DECAYS = {"fraction": 4096, "shift": 62, "linear": LIMIT}
 
 
@@ -44,6 +48,10 @@ class IntegerLIF(IntegerNeuron):
     decay_u2          of a second current, for neurons with two: projections say which by `receptor`, "exc"
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
+    floor             a potential below it is reset as well, without a spike
+    alias             for each neuron another one of the population, which then spikes as often, beside its
+                      own spikes, up to rule.most in all; -1: none.  Ascending: what an alias before has got
+                      in the step is passed on, what one behind gets is not
     reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; None: never
     """
 
@@ -58,6 +66,12 @@ class IntegerLIF(IntegerNeuron):
     refractory: Values = values(0, low=0, high=2**31 - 1, help="steps without a change of v after a spike")
     v_init: Values = values(0, low=-LIMIT, high=LIMIT, help="potential at the start")
     u_init: Values = values(0, low=-LIMIT, high=LIMIT, help="current at the start")
+    floor: Values | None = values(
+        None, low=-LIMIT, high=LIMIT, help="below it v is reset without a spike; without: never"
+    )
+    alias: Values | None = values(
+        None, low=-1, high=COUNT_LIMIT, help="number of a neuron that spikes with this one, or -1"
+    )
 
     reset_every: int | None = integer(None, low=1, high=COUNT_LIMIT, help="steps from one reset to the next")
     reset_at: int = integer(0, low=0, high=COUNT_LIMIT, help="of such an interval, the step with the reset")
@@ -93,6 +107,8 @@ class IntegerLIF(IntegerNeuron):
             )  # fmt: skip
         for name in decays:
             self._bound(name, 0, _DECAYS[rule.decay], where)
+        if self.floor is not None:
+            self._bound("floor", rule.v_low, rule.v_high, where)
 
     def _bound(self, name: str, low: int, high: int, where: str) -> None:
         found = np.asarray(getattr(self, name))
