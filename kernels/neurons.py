@@ -21,6 +21,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from snnsim.kernels.lanes import flags_64, lowest_bit
+
 CHUNK = 2048  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
@@ -90,17 +92,22 @@ def reset(
     ids         int32[>= found + number of spikes]  written
     threshold, reset_to (mV), refractory_steps      parameters: scalars or arrays
     """
-    words = spiked[: spiked.size // 8 * 8].view(np.uint64)  # most are 0
-    for i in range((spiked.size + 7) // 8):
-        if i < words.size and words[i] == 0:
-            continue
-        for k in range(8 * i, min(8 * i + 8, spiked.size)):
-            if spiked[k] != 0:
-                over = potential[k] - at(threshold, k)
-                potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
-                refractory[k] = at(refractory_steps, k)
-                ids[found] = first_unit + k
-                found += 1
+    n = spiked.size
+    for first in range(0, n, 64):  # few spike: 64 flags at a time
+        fired = np.uint64(0)
+        if first + 64 <= n:
+            fired = flags_64(spiked, first)
+        else:
+            for k in range(first, n):
+                fired |= np.uint64(spiked[k] != 0) << np.uint64(k - first)
+        while fired != 0:
+            k = first + lowest_bit(fired)
+            fired &= fired - np.uint64(1)
+            over = potential[k] - at(threshold, k)
+            potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
+            refractory[k] = at(refractory_steps, k)
+            ids[found] = first_unit + k
+            found += 1
     return found
 
 
