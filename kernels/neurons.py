@@ -52,20 +52,24 @@ def update(
     carry                     F[n]      changed  mV, what rounding took from the potential; 0 after a spike
     refractory                int32[n]  changed  steps left
     exc, inh                  F[n]      changed  pA; inh = None for neurons with one current
-    arrived_exc, arrived_inh  F[n]      changed  pA, set to zero
+    arrived_exc, arrived_inh  F[n]      changed  pA, set to zero; None where it has been added to exc, inh
     spiked                    uint8[n]  written  1 where a spike was emitted
     p_leak, drive (mV), ..., threshold (mV)      parameters: F or F[n]
     """
     zero = potential.dtype.type(0)
     n_fired = np.int32(0)  # as wide as float32, so that a vector holds as many of both
     for k in range(potential.size):
-        current = exc[k] + arrived_exc[k]
-        arrived_exc[k] = zero
+        current = exc[k]
+        if arrived_exc is not None:
+            current += arrived_exc[k]
+            arrived_exc[k] = zero
         exc[k] = at(p_c_exc, k) * current
         change = at(drive, k) + at(p_v_exc, k) * current
         if inh is not None:
-            current = inh[k] + arrived_inh[k]
-            arrived_inh[k] = zero
+            current = inh[k]
+            if arrived_inh is not None:
+                current += arrived_inh[k]
+                arrived_inh[k] = zero
             inh[k] = at(p_c_inh, k) * current
             change += at(p_v_inh, k) * current
         before, held = potential[k], refractory[k] > 0
