@@ -19,7 +19,7 @@ _SHOWN = 10
 
 def emulate(
     network: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A network for a chip: .net of Lava, .nir, ...")
+        Path, typer.Argument(metavar="FILE", help="A network for a chip: .net, .nir, xylo.json, folder.")
     ],
     inputs: Annotated[
         Path,
@@ -49,7 +49,8 @@ def emulate(
     """Run a network for a chip in whole numbers, bit for bit as the chip would.
 
     OUT.h5 has /layers/<i>/s, u and v, time last: u and v after each step. Layers are those of the file.
-    The input of a NetX network with an input layer of LIF neurons is their bias.
+    The input of a NetX network with an input layer of LIF neurons is their bias. FILE may be a .net of Lava,
+    a .nir, a specification of Xylo (.json), or a folder with the memory files of RANC or tinyODIN.
 
     \b
     Examples:
@@ -61,13 +62,13 @@ def emulate(
     from snnsim.errors import FileError, SimulationError
     from snnsim.hardware.emulate import VARIABLES
     from snnsim.hardware.emulate import emulate as run
-    from snnsim.hardware.formats import ReadOptions, read_hardware
+    from snnsim.hardware.formats import ReadOptions, read_any
 
     wanted = list(dict.fromkeys(part.strip() for part in record.split(",")))
     wrong = [name for name in wanted if name not in VARIABLES]
     if wrong:
         raise Usage("unknown variable", where="--record", got=wrong[0], expected=", ".join(VARIABLES))
-    found_network = read_hardware(network, ReadOptions(reset_interval, reset_offset))
+    found_network = read_any(network, ReadOptions(reset_interval, reset_offset))
     given = read_array(inputs, 2**62, "a .npy file with whole numbers")
     if given.dtype.kind not in "biuf" or not bool((given == given.round()).all()):
         raise FileError(

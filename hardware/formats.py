@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from snnsim.errors import ConfigError, FileError
+from snnsim.hardware.tinyodin import TinyOdinChip, read_tinyodin
 from snnsim.network import Network
 
 
@@ -30,12 +31,12 @@ class Format:
 
     suffix    of its files, with the dot; "" for folders
     manifest  a file that each of its folders holds; "" for files
-    read      (path, options) -> an integer network with one analogue input
+    read      (path, options) -> an integer network with one analogue input, or a core of tinyODIN
     resets    does the reader take reset_interval and reset_offset
     """
 
     name: str
-    read: Callable[[Path, ReadOptions], Network]
+    read: Callable[[Path, ReadOptions], Network | TinyOdinChip]
     suffix: str = ""
     manifest: str = ""
     resets: bool = False
@@ -53,14 +54,46 @@ def _nir(path: Path, options: ReadOptions) -> Network:
     return read_nir_integer(path)
 
 
+def _xylo(path: Path, options: ReadOptions) -> Network:
+    from snnsim.hardware.xylo import read_xylo
+
+    return read_xylo(path)
+
+
+def _ranc(path: Path, options: ReadOptions) -> Network:
+    from snnsim.hardware.ranc_network import read_ranc
+
+    return read_ranc(path)
+
+
+def _tinyodin(path: Path, options: ReadOptions) -> TinyOdinChip:
+    return read_tinyodin(path)
+
+
 FORMATS: list[Format] = [
     Format("NetX (Lava)", _netx, suffix=".net", resets=True),
     Format("NIR of an integer network", _nir, suffix=".nir"),
+    Format("Xylo specification", _xylo, suffix=".json"),
+    Format("RANC memory files", _ranc, manifest="ranc.json"),
+    Format("tinyODIN memory files", _tinyodin, manifest="tinyodin.json"),
 ]
 
 
 def read_hardware(path: Path | str, options: ReadOptions | None = None) -> Network:
-    """The integer network of a file or folder of any of the formats.
+    """The integer network of a file or folder of any of the formats that say one.
+
+    Raises FileError for others, and what its reader raises.
+    """
+    found = read_any(path, options)
+    if not isinstance(found, Network):
+        raise FileError(
+            "a core that takes one event at a time is no network", where=str(path), fix="use `snnsim emulate`"
+        )
+    return found
+
+
+def read_any(path: Path | str, options: ReadOptions | None = None) -> Network | TinyOdinChip:
+    """What `emulate` runs, of a file or folder of any of the formats.
 
     Raises FileError where none fits, and what its reader raises.
     """
