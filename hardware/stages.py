@@ -93,7 +93,7 @@ def normal_form(network: Network, target: str, dt_ms: float = 1.0) -> Stages:
     for name, population in network.populations.items():
         stage = _stage(name, population.n, population.unit, wires[name], dt_ms, target)
         late = depths[name]
-        moved = tuple(replace(w, delay=w.delay + late - depths.get(w.source, 0)) for w in wires[name])
+        moved = tuple(replace(w, delay=w.delay + late - depths.get(w.source, 0)) for w in stage.wires)
         stages.append(replace(stage, wires=moved, depth=late))
     ordered = sorted(stages, key=lambda stage: stage.depth)
     return Stages(inputs, tuple(ordered), max(depths.values()))

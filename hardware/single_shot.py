@@ -1,0 +1,5 @@
+"""(to come)"""
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Exactness:
+    pass
