@@ -57,6 +57,7 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
     from snnsim.config import Document, Run
     from snnsim.connectivity import RULES
     from snnsim.distributions import DISTRIBUTIONS
+    from snnsim.integer_neurons import INTEGER_NEURONS, IntegerRule
     from snnsim.layer_neurons import LAYER_NEURONS
     from snnsim.layers import LAYER_RULES
     from snnsim.models import NEURONS, SYNAPSES, AdaptiveThreshold
@@ -73,6 +74,7 @@ def catalogue() -> dict[str, dict[str, type[Spec]]]:
         "thresholds": (AdaptiveThreshold,),
         "connection rules": RULES,
         "layered networks": (*LAYER_NEURONS, *LAYER_RULES),
+        "integer networks": (*INTEGER_NEURONS, IntegerRule),
         "learning rules": (STDP, Normalisation),
         "stimuli": STIMULI,
         "values": (_values_page(), *DISTRIBUTIONS, ArrayFile),

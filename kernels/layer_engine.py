@@ -15,12 +15,14 @@ Twin: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
+from snnsim.kernels.integer import fire_integer
 from snnsim.kernels.layer_cells import fire_cells
 from snnsim.kernels.layer_layout import (
     CELLS,
     FEW_SPIKES,
     FIRST_SPIKE,
     INPUT,
+    INTEGER,
     INTEGRATE,
     MAXIMUM,
     RELAY,
@@ -51,7 +53,9 @@ from snnsim.kernels.layers import (
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_samples(low, high, begin, end, stop_early, graph, cells, given, outcome, state, work, watch):
+def run_samples(
+    low, high, begin, end, stop_early, graph, cells, integers, given, outcome, state, work, watch
+):
     """Run the samples low <= b < high, rows of the state, through the steps begin <= t < end."""
     resting = rest_after(graph, given)
     for b in range(low, high):
@@ -59,7 +63,7 @@ def run_samples(low, high, begin, end, stop_early, graph, cells, given, outcome,
         t = begin
         while t < end and not (stop_early and at_rest(t, graph, resting, sample)):
             record_state(b, t - begin, watch, sample)
-            advance_sample(b, t, graph, cells, given, outcome, sample, work)
+            advance_sample(b, t, graph, cells, integers, given, outcome, sample, work)
             record_events(b, t, t - begin, graph, watch, sample)
             t += 1
         outcome.ended[b] += t - begin
@@ -70,15 +74,15 @@ def run_samples(low, high, begin, end, stop_early, graph, cells, given, outcome,
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def run_once(low, high, n_steps, stop_early, graph, cells, given, outcome, kept, state, work):
+def run_once(low, high, n_steps, stop_early, graph, cells, integers, given, outcome, kept, state, work):
     """Run the samples low <= b < high from step 0, each in the first row of the state."""
     sample, resting = row_of(state, 0), rest_after(graph, given)
     first, n_read = graph.first[graph.kind.size - 1], kept.readout.shape[2]
     for b in range(low, high):
-        begin_sample(graph, cells, sample)
+        begin_sample(graph, cells, integers, sample)
         t = 0
         while t < n_steps and not (stop_early and at_rest(t, graph, resting, sample)):
-            advance_sample(b, t, graph, cells, given, outcome, sample, work)
+            advance_sample(b, t, graph, cells, integers, given, outcome, sample, work)
             kept.readout[b, t, :] = sample.potential[first : first + n_read]
             t += 1
         for s in range(t, n_steps):
@@ -113,7 +117,7 @@ def at_rest(t, graph, resting, sample):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance_sample(b, t, graph, cells, given, outcome, sample, work):
+def advance_sample(b, t, graph, cells, integers, given, outcome, sample, work):
     """Step t of sample b."""
     slot = t % sample.n_events.shape[0]
     moved = False
@@ -124,7 +128,7 @@ def advance_sample(b, t, graph, cells, given, outcome, sample, work):
             n = take_given(b, t - given.begin, low, high, given, unit, amount)
         else:
             current = collect(b, t, p, graph, given, outcome, sample, work)
-            n = np.int64(fire(p, t, graph, cells, current, sample, work, unit, amount))
+            n = np.int64(fire(p, t, graph, cells, integers, current, sample, work, unit, amount))
             moved = moved or n > 0
         sample.n_events[slot, p] = n
         outcome.events[b, p] += n
@@ -150,7 +154,7 @@ def collect(b, t, p, graph, given, outcome, sample, work):
     low, high = graph.first[p], graph.first[p + 1]
     if t == 0 or t == given.begin or t == given.begin + given.steps or t == graph.bias_steps[p]:
         hold(b, t, p, graph, given, outcome, sample)
-    constant = graph.kind[p] != CELLS
+    constant = graph.kind[p] != CELLS and graph.kind[p] != INTEGER
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         constant = constant and (is_held(j, graph, given) or graph.rule[j] == MAX_POOL)
     if constant:
@@ -180,7 +184,23 @@ def hold(b, t, p, graph, given, outcome, sample):
         return
     for j in range(graph.incoming[p], graph.incoming[p + 1]):
         if is_held(j, graph, given):
-            arrive(b, j, t, sample.held[graph.channel[j], low:high], graph, outcome, sample)
+            current = sample.held[graph.channel[j], low:high]
+            if t == given.begin:
+                arrive(b, j, t, current, graph, outcome, sample)
+            else:
+                add_again(b, j, t, current, graph, given, sample)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_again(b, j, t, current, graph, given, sample):
+    """What an input that stays has sent once, and has been counted, reaches `current` once more."""
+    q, slot = graph.source[j], t % sample.n_events.shape[0]
+    low, high = graph.first[q], graph.first[q + 1]
+    sent = sample.n_events[slot, q]
+    unit, amount = sample.unit[slot, low:high], sample.amount[slot, low:high]
+    sample.n_events[slot, q] = take_given(b, np.int64(0), low, high, given, unit, amount)
+    deliver(j, t, current, graph, sample)
+    sample.n_events[slot, q] = sent
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -191,7 +211,7 @@ def arrive(b, j, t, current, graph, outcome, sample):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def fire(p, t, graph, cells, current, sample, work, unit, amount):
+def fire(p, t, graph, cells, integers, current, sample, work, unit, amount):
     """Population p advances and emits its events; returns their number."""
     low, high = graph.first[p], graph.first[p + 1]
     potential, count, flags = sample.potential[low:high], sample.spikes[low:high], work.spiked[: high - low]
@@ -200,6 +220,13 @@ def fire(p, t, graph, cells, current, sample, work, unit, amount):
         if kind == CELLS:
             subtract = graph.subtract[p] != 0
             return fire_cells(p, low, subtract, cells, sample, work, potential, count, unit, amount)
+    if integers is not None:  # noqa: SIM102 -- as above
+        if kind == INTEGER:
+            a, b = integers.first[p], integers.first[p] + high - low
+            return fire_integer(
+                potential, sample.whole[:, a:b], work.arrived[:, low:high], integers.value[:, a:b],
+                integers.rule[p], count, unit, amount,
+            )  # fmt: skip
     if kind == INTEGRATE:
         return fire_integrate(
             potential, current, count, threshold, graph.subtract[p] != 0, graph.most[p], flags, unit, amount

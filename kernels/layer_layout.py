@@ -9,8 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-INPUT, INTEGRATE, SIGNED, RELAY, MAXIMUM, READOUT, CELLS, FEW_SPIKES, FIRST_SPIKE = range(9)
-POTENTIAL, CURRENT_EXC, CURRENT_INH, THETA, EVENTS = range(5)  # what a watch looks at
+(
+    INPUT, INTEGRATE, SIGNED, RELAY, MAXIMUM, READOUT, CELLS, FEW_SPIKES, FIRST_SPIKE, INTEGER,
+) = range(10)  # fmt: skip
+# What a watch looks at.
+POTENTIAL, CURRENT_EXC, CURRENT_INH, THETA, EVENTS, WHOLE_CURRENT, OVERFLOWN = range(7)
 
 
 class Graph(NamedTuple):
@@ -114,6 +117,7 @@ class State(NamedTuple):
     refractory: np.ndarray  # int32[n_rows, n_cells]
     current: np.ndarray  # F[n_rows, 2, n_cells]
     theta: np.ndarray  # F[n_rows, n_cells]
+    whole: np.ndarray  # int64[n_rows, N_STATE, n_integers]  of kernels/integer.py
 
 
 class Sample(NamedTuple):
@@ -131,6 +135,7 @@ class Sample(NamedTuple):
     refractory: np.ndarray
     current: np.ndarray
     theta: np.ndarray
+    whole: np.ndarray
 
 
 class Work(NamedTuple):
@@ -147,12 +152,12 @@ def row_of(state, row):
     return Sample(
         state.potential[row], state.spikes[row], state.total[row], state.held[row], state.unit[row],
         state.amount[row], state.n_events[row], state.quiet[row], state.carry[row], state.refractory[row],
-        state.current[row], state.theta[row],
+        state.current[row], state.theta[row], state.whole[row],
     )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def begin_sample(graph, cells, sample):
+def begin_sample(graph, cells, integers, sample):
     """The state of all populations at step 0."""
     sample.potential[:] = graph.start
     sample.spikes[:] = 0
@@ -164,3 +169,5 @@ def begin_sample(graph, cells, sample):
     if cells is not None:
         sample.current[:] = cells.start_current
         sample.theta[:] = cells.start_theta
+    if integers is not None:
+        sample.whole[:] = integers.start

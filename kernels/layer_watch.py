@@ -5,7 +5,8 @@ Twin: tests/oracle_layers.py.
 
 from numba import njit
 
-from snnsim.kernels.layer_layout import CURRENT_EXC, EVENTS, POTENTIAL, THETA
+from snnsim.kernels.integer import OVERFLOW, U
+from snnsim.kernels.layer_layout import CURRENT_EXC, EVENTS, OVERFLOWN, POTENTIAL, THETA, WHOLE_CURRENT
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -19,6 +20,10 @@ def record_state(b, s, watch, sample):
                 watch.frame[b, s, c] = sample.potential[k] + watch.rest[c]
             elif variable == THETA:
                 watch.frame[b, s, c] = sample.theta[k]
+            elif variable == WHOLE_CURRENT:
+                watch.frame[b, s, c] = sample.whole[U, k]
+            elif variable == OVERFLOWN:
+                watch.frame[b, s, c] = sample.whole[OVERFLOW, k]
             elif variable != EVENTS:
                 watch.frame[b, s, c] = sample.current[variable - CURRENT_EXC, k]
 

@@ -109,8 +109,8 @@ class BatchSimulator(Simulator):
 
         def job(low: int, high: int) -> None:
             engine.run_samples(
-                low, high, begin, end, True, program.graph, program.cells, given, state.outcome, state.rows,
-                working_memory(program), watch,
+                low, high, begin, end, True, program.graph, program.cells, program.integers, given,
+                state.outcome, state.rows, working_memory(program), watch,
             )  # fmt: skip
 
         self._share(self.batch, job)
@@ -174,8 +174,8 @@ class BatchSimulator(Simulator):
 
         def job(low: int, high: int) -> None:
             engine.run_once(
-                low, high, n_steps, bool(stop_early), program.graph, program.cells, given, outcome, kept,
-                empty_state(program, 1), working_memory(program),
+                low, high, n_steps, bool(stop_early), program.graph, program.cells, program.integers, given,
+                outcome, kept, empty_state(program, 1), working_memory(program),
             )  # fmt: skip
 
         self._share(n_samples, job)

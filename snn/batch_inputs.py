@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.errors import ConfigError
+from snnsim.integer_cells import MOST_INPUT
 from snnsim.kernels import layer_layout as k
 from snnsim.layer_program import LayerProgram
 
@@ -85,6 +86,8 @@ def check_inputs(
             )
         if not np.isfinite(value).all():
             raise ConfigError("not a finite number", where=f"inputs.{name}", code="config.not_finite")
+        if program.integers is not None:
+            _check_whole(value, f"inputs.{name}")
         ordered = np.empty(value.shape, program.network.precision)
         ordered[:, :, program.place[name]] = value
         parts.append(ordered)
@@ -107,3 +110,13 @@ def check_inputs(
             "only an input of one step can be repeated", where="repeat", got=repeat, expected="1"
         )
     return Inputs(together, begin, repeat)
+
+
+def _check_whole(value: np.ndarray, where: str) -> None:
+    """What an integer network is given: sums of such amounts are exact."""
+    wrong = value[(value != np.rint(value)) | (np.abs(value) > MOST_INPUT)]
+    if wrong.size:
+        raise ConfigError(
+            "not an amount for an integer network", where=where, got=wrong.flat[0].item(),
+            expected=f"whole numbers up to 2**24 = {MOST_INPUT}", code="config.not_whole",
+        )  # fmt: skip

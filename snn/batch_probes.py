@@ -12,14 +12,16 @@ from snnsim.grid import to_steps
 from snnsim.kernels import layer_layout as k
 from snnsim.layer_program import LayerProgram
 from snnsim.memory_recording import SampleLayout
-from snnsim.probe import Probe
+from snnsim.probe import WHOLE_VARIABLES, Probe
 from snnsim.taps import UNITS
 
 _FRAME_BYTES = 2**26  # room for what one call records
 _VARIABLES = {
     "v_mv": k.POTENTIAL, "i_exc_pa": k.CURRENT_EXC, "i_inh_pa": k.CURRENT_INH, "g_exc_ns": k.CURRENT_EXC,
     "g_inh_ns": k.CURRENT_INH, "theta_mv": k.THETA, "spikes": k.EVENTS,
+    "v": k.POTENTIAL, "u": k.WHOLE_CURRENT, "overflow": k.OVERFLOWN,
 }  # fmt: skip
+_EVERYWHERE = ("spikes", "v_mv", *WHOLE_VARIABLES)  # that these fit the unit, the network has checked
 
 
 class BatchProbes:
@@ -33,7 +35,7 @@ class BatchProbes:
         self.wanted: dict[str, np.ndarray] = {}  # units of a population whose spikes are recorded
         for name, probe in network.probes.items():
             unit = network.populations[probe.target].unit if probe.target in network.populations else None
-            if probe.variable not in ("spikes", "v_mv") and probe.target not in program.rest:
+            if probe.variable not in _EVERYWHERE and probe.target not in program.rest:
                 raise ConfigError(
                     "this unit has no such variable",
                     where=f"probes.{name}.variable",
@@ -70,8 +72,9 @@ class BatchProbes:
         looked_at = [(p.target, p.variable, self._ids(p)) for p in self.sampled.values()]
         for target, name, ids in [*looked_at, *((t, "spikes", ids) for t, ids in self.wanted.items())]:
             p, at = program.names.index(target), program.place[target][ids]
-            in_cells = program.cells is not None and name not in ("spikes", "v_mv")
-            found = at + (program.cells if in_cells else graph).first[p]  # type: ignore[union-attr]
+            kept = program.integers if name in ("u", "overflow") else program.cells
+            alone = kept is not None and name not in ("spikes", "v_mv", "v")
+            found = at + (kept if alone else graph).first[p]  # type: ignore[union-attr]
             if name == "spikes":
                 column[found] = ptr[-1] + np.arange(ids.size)
             variable.append(_VARIABLES[name])

@@ -13,6 +13,20 @@ from snnsim.batch_inputs import Inputs, no_inputs
 from snnsim.errors import ConfigError, FileError
 from snnsim.grid import STEP_LIMIT
 from snnsim.kernels import layer_layout as k
+from snnsim.kernels.integer import (
+    COUNTDOWN,
+    LEFT_A,
+    LEFT_U,
+    LEFT_V,
+    N_STATE,
+    OVERFLOW,
+    U2,
+    U_HIGH,
+    U_LOW,
+    V_HIGH,
+    V_LOW,
+    U,
+)  # fmt: skip
 from snnsim.layer_program import LayerProgram
 from snnsim.memory import available_bytes
 from snnsim.state import check_arrays, check_between
@@ -35,6 +49,7 @@ def empty_state(program: LayerProgram, n_rows: int) -> k.State:
         refractory=np.zeros((n_rows, n_cells), np.int32),
         current=np.zeros((n_rows, 2, n_cells), dtype),
         theta=np.zeros((n_rows, n_cells), dtype),
+        whole=np.zeros((n_rows, N_STATE, program.n_integers), np.int64),
     )
 
 
@@ -88,7 +103,9 @@ class BatchState:
         self.outcome = empty_outcome(self.program, self.n_samples)
         self.inputs = no_inputs(self.program, self.n_samples)
         for b in range(self.n_samples):
-            k.begin_sample(self.program.graph, self.program.cells, k.row_of(self.rows, b))
+            k.begin_sample(
+                self.program.graph, self.program.cells, self.program.integers, k.row_of(self.rows, b)
+            )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """By name; what the lists of events hold behind their ends is not part of it."""
@@ -142,9 +159,29 @@ class BatchState:
             check_between(f"rows/{name}", arrays[f"rows/{name}"], 0, 2**31 - 1)
         for name in ("rows/quiet", *(f"counted/{key}" for key in ("events", "added", "graded", "ended"))):
             check_between(name, arrays[name], 0, 2**63 - 1)
+        self._check_whole(arrays)
         sizes = np.diff(self.program.graph.first)
         if np.any((arrays["rows/n_events"] < 0) | (arrays["rows/n_events"] > sizes)):
             raise FileError("impossible values", where="rows/n_events", expected="0 to the units there are")
         most = np.repeat(sizes, sizes) - 1
         if np.any((arrays["rows/unit"] < 0) | (arrays["rows/unit"] > most)):
             raise FileError("impossible values", where="rows/unit", expected="units of the population")
+
+    def _check_whole(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Integer neurons: whole potentials, and values that the rule lets a neuron have."""
+        integers, graph = self.program.integers, self.program.graph
+        if integers is None:
+            return
+        for p in np.flatnonzero(graph.kind == k.INTEGER):
+            n = graph.first[p + 1] - graph.first[p]
+            rule, name = integers.rule[p], self.program.names[p]
+            v = arrays["rows/potential"][:, graph.first[p] : graph.first[p + 1]]
+            if np.any(v != np.rint(v)):
+                raise FileError(
+                    "impossible values", where=f"rows/potential of {name}", expected="whole numbers"
+                )
+            check_between(f"rows/potential of {name}", v, rule[V_LOW], rule[V_HIGH])
+            mine = arrays["rows/whole"][:, :, integers.first[p] : integers.first[p] + n]
+            check_between(f"rows/whole of {name}", mine[:, [U, U2]], rule[U_LOW], rule[U_HIGH])
+            check_between(f"rows/whole of {name}", mine[:, COUNTDOWN], 0, 2**31 - 1)
+            check_between(f"rows/whole of {name}", mine[:, OVERFLOW], 0, LEFT_A | LEFT_U | LEFT_V)

@@ -15,7 +15,9 @@ from snnsim.aligned import whole_lines, zeros
 from snnsim.connectivity import ConnectionRule
 from snnsim.errors import ConfigError
 from snnsim.grid import to_steps
+from snnsim.integer_cells import lower_integers
 from snnsim.kernels import layers as k
+from snnsim.kernels.integer import N_CURRENTS, Integers
 from snnsim.kernels.layer_layout import Cells, Graph
 from snnsim.kernels.layer_windows import N_GEOMETRY
 from snnsim.layer_cells import lower_units
@@ -39,6 +41,7 @@ class LayerProgram:
     place       int64[n] for each population: where unit k, counted by the user, is kept
     rest        float64[n] for each population of integrate-and-fire neurons: what potentials are counted from
     cells       integrate-and-fire neurons; None without any
+    integers    neurons that compute in whole numbers; None without any
     n_slots     steps whose events are kept
     n_channels  currents of a unit, 1 or 2
     """
@@ -50,6 +53,7 @@ class LayerProgram:
     rest: dict[str, np.ndarray]
     graph: Graph
     cells: Cells | None
+    integers: Integers | None = None
 
     @property
     def n_slots(self) -> int:
@@ -57,11 +61,17 @@ class LayerProgram:
 
     @property
     def n_channels(self) -> int:
-        return 1 if self.cells is None else int(self.cells.channels.max())
+        cells = 1 if self.cells is None else int(self.cells.channels.max())
+        integers = 1 if self.integers is None else int(self.integers.rule[:, N_CURRENTS].max())
+        return max(cells, integers)
 
     @property
     def n_cells(self) -> int:
         return 0 if self.cells is None else self.cells.start_theta.size
+
+    @property
+    def n_integers(self) -> int:
+        return 0 if self.integers is None else self.integers.start.shape[1]
 
     def units(self, name: str) -> slice:
         """Where the units of a population lie in the state."""
@@ -89,7 +99,9 @@ def lower_layers(network: Network, dt_ms: float, seed: int = 0) -> LayerProgram:
     units, cells, rest = lower_units(network, names, place, first, dtype, dt_ms, seed)
     wires = _wires(network, names, links, delays, place, dtype)
     graph = Graph(**units, **wires, first=first)
-    return LayerProgram(network, names, links, place, rest, graph, cells)
+    return LayerProgram(
+        network, names, links, place, rest, graph, cells, lower_integers(network, names, place)
+    )
 
 
 def _inputs(network: Network) -> dict[str, Analogue]:

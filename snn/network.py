@@ -9,9 +9,10 @@ import numpy as np
 
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import choice, table
+from snnsim.integer_neurons import IntegerLIF
 from snnsim.models import Conductance, Delta
 from snnsim.population import Population
-from snnsim.probe import Probe
+from snnsim.probe import STATE_VARIABLES, WHOLE_VARIABLES, Probe
 from snnsim.projection import Projection, check_ids, check_rule
 from snnsim.spec import Spec
 from snnsim.stimuli import STIMULI, Current, Images, PoissonDrive, SpikeSource, Stimulus
@@ -174,6 +175,14 @@ class Network(Spec):
         if probe.target in self.populations:
             neuron = self.populations[probe.target].neuron
             conducts = isinstance(neuron.synapse, Conductance)
+            whole = isinstance(self.populations[probe.target].unit, IntegerLIF)
+            if whole != (probe.variable in WHOLE_VARIABLES) and probe.variable != "spikes":
+                raise ConfigError(
+                    f"{probe.target} has {neuron.KIND} neurons, which have no such variable",
+                    where=f"{where}.variable",
+                    got=probe.variable,
+                    expected=", ".join(WHOLE_VARIABLES if whole else STATE_VARIABLES),
+                )
             if probe.variable.startswith("g_") and not conducts:
                 raise ConfigError(
                     f"{probe.target} has {neuron.synapse.KIND} synapses, and no conductance",

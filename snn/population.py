@@ -9,6 +9,7 @@ import numpy as np
 from snnsim.checks import COUNT_LIMIT
 from snnsim.errors import ConfigError
 from snnsim.fields import integer, record
+from snnsim.integer_neurons import INTEGER_NEURONS
 from snnsim.layer_neurons import LAYER_NEURONS, LayerNeuron
 from snnsim.models import NEURONS, Neuron
 from snnsim.spec import Spec, rules
@@ -19,7 +20,9 @@ class Population(Spec):
     """`n` neurons of one model.  Parameters are shared or given for each neuron."""
 
     n: int = integer(low=1, high=COUNT_LIMIT, help="number of neurons")
-    neuron: Neuron = record(*NEURONS, *LAYER_NEURONS, help="neuron model and its parameters")
+    neuron: Neuron = record(
+        *NEURONS, *LAYER_NEURONS, *INTEGER_NEURONS, help="neuron model and its parameters"
+    )
 
     @property
     def unit(self) -> Neuron | LayerNeuron:

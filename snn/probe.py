@@ -11,6 +11,7 @@ from snnsim.fields import choice, indices, number, text
 from snnsim.spec import Spec
 
 STATE_VARIABLES = ("v_mv", "i_exc_pa", "i_inh_pa", "g_exc_ns", "g_inh_ns", "theta_mv")
+WHOLE_VARIABLES = ("v", "u", "overflow")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -19,13 +20,17 @@ class Probe(Spec):
 
     variable   spikes of a population or spike source; v_mv, theta_mv of a population, i_exc_pa, i_inh_pa of
                its exponential synapses or g_exc_ns, g_inh_ns of its conductances;
-               weight of a plastic projection; every_ms is then required
+               weight of a plastic projection; every_ms is then required;
+               v, u, overflow of integer neurons: potential, current, and what left its range in the step
+               before: 1 the input, 2 the current, 4 the potential, or their sum
     Weights are numbered and sampled in the order of their synapses: by source, then delay, then target.
     A sample at time t is the state at the start of step t / dt, before anything arrives.
     """
 
     target: str = text(help="population, spike source, or projection (for weight)")
-    variable: str = choice("spikes", *STATE_VARIABLES, "weight", default="spikes", help="what to record")
+    variable: str = choice(
+        "spikes", *STATE_VARIABLES, *WHOLE_VARIABLES, "weight", default="spikes", help="what to record"
+    )
     every_ms: float | None = number(
         None,
         unit="ms",

@@ -9,7 +9,7 @@ from snnsim.kernels import engine
 from snnsim.kernels.layout import Recorder
 from snnsim.memory_recording import SampleLayout
 from snnsim.network import Network
-from snnsim.probe import Probe
+from snnsim.probe import WHOLE_VARIABLES, Probe
 from snnsim.propagators import rest_mv
 from snnsim.units import Units
 
@@ -24,6 +24,7 @@ _VARIABLES = {
     "theta_mv": engine.THETA,
 }
 UNITS = {name: {"mv": "mV", "pa": "pA", "ns": "nS"}[name.rpartition("_")[2]] for name in _VARIABLES}
+UNITS |= dict.fromkeys(WHOLE_VARIABLES, "1")
 
 
 class Taps:

@@ -17,6 +17,7 @@ from snnsim.config import Config, Run, loads
 from snnsim.distributions import DISTRIBUTIONS
 from snnsim.errors import ConfigError, ExitCode, SnnError
 from snnsim.fields import Rule
+from snnsim.integer_neurons import INTEGER_NEURONS, IntegerRule
 from snnsim.layer_neurons import LAYER_NEURONS
 from snnsim.layers import LAYER_RULES
 from snnsim.network import Network
@@ -89,6 +90,7 @@ def every_class(cls: type[Spec]) -> set[type[Spec]]:
 
 def test_the_examples_use_every_field_of_every_class():
     layered = {*LAYER_NEURONS, *LAYER_RULES, Analogue}  # no config runs these: tests/test_layers.py has them
+    layered |= {*INTEGER_NEURONS, IntegerRule}  # nor these: tests/test_integer.py
     wanted = {(cls, name) for cls in every_class(Config) - layered for name in rules(cls)}
     used = {(cls, path[-1]) for document in DOCUMENTS.values() for cls, path, _ in fields(document)}
     tops = {(Config, "run"), (Config, "network"), (Config, "task")}  # tables of their own in the file

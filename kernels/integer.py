@@ -1,0 +1,128 @@
+"""The integer rule: one step of neurons that compute in whole numbers, as chips do.
+
+Which variant of each part a chip has is data, not code: snn/integer_rule.py says what the parts mean.
+Sums of inputs come as float64 below 2**53, where whole numbers are exact; all else is int64.
+Twin: tests/oracle_integer.py.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+FRACTION, SHIFT, LINEAR = range(3)  # how state decays
+TO_ZERO, FLOOR, NEAREST_EVEN = range(3)
+ZERO, SUBTRACT, VALUE = range(3)  # what v becomes after a spike
+(
+    DECAY, ROUNDING, HAS_CURRENT, INPUT_FIRST, INPUT_SHIFT, A_LOW, A_HIGH, A_WRAPS, U_LOW, U_HIGH, U_WRAPS,
+    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, N_RULE,
+) = range(20)  # fmt: skip
+THRESHOLD, DECAY_U, DECAY_U2, DECAY_V, BIAS, V_RESET, REFRACTORY, N_VALUES = range(8)
+U, U2, COUNTDOWN, OVERFLOW, N_STATE = range(5)
+LEFT_A, LEFT_U, LEFT_V = 1, 2, 4  # which of them left its range, in OVERFLOW
+
+
+class Integers(NamedTuple):
+    """Integer neurons.  Networks without pass None, and their kernels are not even compiled."""
+
+    first: np.ndarray  # int64[n_p]  first integer neuron of each population
+    rule: np.ndarray  # int64[n_p, N_RULE]
+    value: np.ndarray  # int64[N_VALUES, n_integers]
+    start: np.ndarray  # int64[N_STATE, n_integers]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def decayed(x, k, kind, rounding):
+    """What is left of x after a step."""
+    if kind == FRACTION:
+        product = abs(x) * (4096 - k)
+        if rounding == TO_ZERO:
+            left = product >> 12
+            return left if x >= 0 else -left
+        if rounding == FLOOR:
+            return (x * (4096 - k)) >> 12
+        rest, left = product & 4095, product >> 12
+        if rest > 2048 or (rest == 2048 and (left & 1) == 1):
+            left += 1
+        return left if x >= 0 else -left
+    if kind == SHIFT:
+        step = x >> k
+        if step == 0:
+            step = np.int64(x > 0) - np.int64(x < 0)
+        return x - step
+    if x >= 0:
+        return max(x - k, np.int64(0))
+    return min(x + k, np.int64(0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def into_range(x, low, high, wraps):
+    """x where it lies within low..high; else what the chip makes of it."""
+    if low <= x <= high:
+        return x
+    if wraps:
+        return low + (x - low) % (high - low + 1)
+    return low if x < low else high
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def fire_integer(potential, state, arrived, value, rule, count, unit, amount):
+    """One step of a population; returns the number of its events.
+
+    potential     float64[n]             changed  whole
+    state         int64[N_STATE, n]      changed
+    arrived       float64[1 or 2, n]     sums of inputs, whole
+    value         int64[N_VALUES, n]     parameters
+    rule          int64[N_RULE]
+    count         int32[n]               changed  spikes so far
+    unit, amount  int32[n], float64[n]   written: the events, ascending
+    """
+    n_events = 0
+    kind, rounding, shift = rule[DECAY], rule[ROUNDING], rule[INPUT_SHIFT]
+    has_current, input_first, above = rule[HAS_CURRENT], rule[INPUT_FIRST], rule[COMPARE_ABOVE]
+    for k in range(potential.size):
+        left, drive = 0, np.int64(0)
+        for c in range(rule[N_CURRENTS]):
+            a = np.int64(arrived[c, k])
+            a = a << shift if shift >= 0 else a >> -shift
+            held = into_range(a, rule[A_LOW], rule[A_HIGH], rule[A_WRAPS])
+            left |= LEFT_A * (held != a)
+            if not has_current:
+                drive += held
+                continue
+            u, decay = state[U + c, k], value[DECAY_U + c, k]
+            summed = u + held if input_first else decayed(u, decay, kind, rounding) + held
+            u = into_range(summed, rule[U_LOW], rule[U_HIGH], rule[U_WRAPS])
+            left |= LEFT_U * (u != summed)
+            if input_first:
+                u = decayed(u, decay, kind, rounding)
+            state[U + c, k] = u
+            drive += u
+        v = np.int64(potential[k])
+        if state[COUNTDOWN, k] > 0:
+            state[COUNTDOWN, k] -= 1
+        else:
+            change = decayed(v, value[DECAY_V, k], kind, rounding) - v + drive + value[BIAS, k]
+            if rule[LIMITED_CHANGE]:
+                limited = into_range(change, rule[V_LOW], rule[V_HIGH], rule[V_WRAPS])
+                left |= LEFT_V * (limited != change)
+                change = limited
+            summed = v + change
+            v = into_range(summed, rule[V_LOW], rule[V_HIGH], rule[V_WRAPS])
+            left |= LEFT_V * (v != summed)
+            threshold, spikes, rest = value[THRESHOLD, k], 0, v
+            while spikes < rule[MOST] and (rest > threshold or (rest == threshold and not above)):
+                spikes += 1
+                rest -= threshold
+                if rule[RESET] != SUBTRACT:
+                    break
+            if spikes > 0:
+                v = rest if rule[RESET] == SUBTRACT else value[V_RESET, k]
+                state[COUNTDOWN, k] = value[REFRACTORY, k]
+                count[k] += np.int32(spikes)
+                unit[n_events] = k
+                amount[n_events] = spikes
+                n_events += 1
+            potential[k] = v
+        state[OVERFLOW, k] = left
+    return n_events
