@@ -92,7 +92,7 @@ def lower_layers(network: Network, dt_ms: float, seed: int = 0) -> LayerProgram:
     names = [*inputs, *_advancing(network, delays)]
     sizes = {name: inputs[name].n if name in inputs else network.populations[name].n for name in names}
     dtype = np.dtype(network.precision)
-    maps = _maps(network)
+    maps = map_shapes(network)
     place = {name: _place(maps.get(name), sizes[name]) for name in names}
     links = [link for name in names for link, p in network.projections.items() if p.target == name]
     first = np.concatenate([[0], np.cumsum([sizes[name] for name in names])]).astype(np.int64)
@@ -144,7 +144,7 @@ def _advancing(network: Network, delays: dict[str, int]) -> list[str]:
     return found
 
 
-def _maps(network: Network) -> dict[str, tuple[int, int, int]]:
+def map_shapes(network: Network) -> dict[str, tuple[int, int, int]]:
     """(channels, rows, columns) of the populations that are feature maps."""
     found: dict[str, tuple[int, int, int]] = {}
     for link, p in network.projections.items():
