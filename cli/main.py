@@ -15,7 +15,20 @@ import typer
 from typer.core import TyperGroup
 
 from snnsim import __version__
-from snnsim.cli import bench, convert, doctor, inspect, models, plot, report, resume, run, validate, verify
+from snnsim.cli import (
+    bench,
+    convert,
+    doctor,
+    emulate,
+    inspect,
+    models,
+    plot,
+    report,
+    resume,
+    run,
+    validate,
+    verify,
+)
 from snnsim.cli.output import Reply, Stopped, Usage, as_known, failed, present
 from snnsim.errors import ExitCode
 from snnsim.jit_cache import configure
@@ -29,6 +42,7 @@ COMMANDS: dict[str, Callable[..., Reply]] = {
     "report": report.report,
     "convert": convert.convert,
     "verify": verify.verify,
+    "emulate": emulate.emulate,
     "bench": bench.bench,
     "models": models.models,
     "doctor": doctor.doctor,

@@ -15,8 +15,10 @@ TO_ZERO, FLOOR, NEAREST_EVEN = range(3)
 ZERO, SUBTRACT, VALUE = range(3)  # what v becomes after a spike
 (
     DECAY, ROUNDING, HAS_CURRENT, INPUT_FIRST, INPUT_SHIFT, A_LOW, A_HIGH, A_WRAPS, U_LOW, U_HIGH, U_WRAPS,
-    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, N_RULE,
-) = range(20)  # fmt: skip
+    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, INPUT_DROP, RESET_EVERY, RESET_AT,
+    PART, OUTPUT_BITS, RELU, KEEPS, N_RULE,
+) = range(27)  # fmt: skip
+FIRES, WHOLE, DELTA, SIGMA = range(4)  # PART: a neuron that fires, or which part of a sigma-delta neuron
 THRESHOLD, DECAY_U, DECAY_U2, DECAY_V, BIAS, V_RESET, REFRACTORY, N_VALUES = range(8)
 U, U2, COUNTDOWN, OVERFLOW, N_STATE = range(5)
 LEFT_A, LEFT_U, LEFT_V = 1, 2, 4  # which of them left its range, in OVERFLOW
@@ -66,6 +68,14 @@ def into_range(x, low, high, wraps):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def reset_at_intervals(t, potential, state, rule):
+    """Every so many steps the state of a population goes back to zero, before the step."""
+    if rule[RESET_EVERY] > 0 and t % rule[RESET_EVERY] == rule[RESET_AT]:
+        potential[:] = 0
+        state[:] = 0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def fire_integer(potential, state, arrived, value, rule, count, unit, amount):
     """One step of a population; returns the number of its events.
 
@@ -83,7 +93,7 @@ def fire_integer(potential, state, arrived, value, rule, count, unit, amount):
     for k in range(potential.size):
         left, drive = 0, np.int64(0)
         for c in range(rule[N_CURRENTS]):
-            a = np.int64(arrived[c, k])
+            a = np.int64(arrived[c, k]) >> rule[INPUT_DROP]
             a = a << shift if shift >= 0 else a >> -shift
             held = into_range(a, rule[A_LOW], rule[A_HIGH], rule[A_WRAPS])
             left |= LEFT_A * (held != a)

@@ -15,7 +15,7 @@ Twin: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
-from snnsim.kernels.integer import fire_integer
+from snnsim.kernels.integer import FIRES, PART, fire_integer, reset_at_intervals
 from snnsim.kernels.layer_cells import fire_cells
 from snnsim.kernels.layer_layout import (
     CELLS,
@@ -50,6 +50,7 @@ from snnsim.kernels.layers import (
     pass_maximum,
     pass_on,
 )
+from snnsim.kernels.sigma_delta import fire_sigma_delta
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -223,6 +224,12 @@ def fire(p, t, graph, cells, integers, current, sample, work, unit, amount):
     if integers is not None:  # noqa: SIM102 -- as above
         if kind == INTEGER:
             a, b = integers.first[p], integers.first[p] + high - low
+            reset_at_intervals(t, potential, sample.whole[:, a:b], integers.rule[p])
+            if integers.rule[p, PART] != FIRES:
+                return fire_sigma_delta(
+                    potential, sample.whole[:, a:b], work.arrived[:, low:high], integers.value[:, a:b],
+                    integers.rule[p], count, unit, amount,
+                )  # fmt: skip
             return fire_integer(
                 potential, sample.whole[:, a:b], work.arrived[:, low:high], integers.value[:, a:b],
                 integers.rule[p], count, unit, amount,

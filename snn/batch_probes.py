@@ -32,7 +32,8 @@ class BatchProbes:
         network = program.network
         self.sampled: dict[str, Probe] = {}
         self.every: dict[str, int] = {}
-        self.wanted: dict[str, np.ndarray] = {}  # units of a population whose spikes are recorded
+        self.wanted: dict[str, np.ndarray] = {}  # units of a population whose events are recorded
+        self.listed: set[str] = set()  # populations of which there are lists of spikes
         for name, probe in network.probes.items():
             unit = network.populations[probe.target].unit if probe.target in network.populations else None
             if probe.variable not in _EVERYWHERE and probe.target not in program.rest:
@@ -42,14 +43,16 @@ class BatchProbes:
                     got=probe.variable,
                     expected="spikes, or v_mv" + (f" of {unit.KIND} units" if unit else ""),
                 )
-            if probe.variable == "spikes":
+            if probe.variable in ("spikes", "s"):
                 before = self.wanted.get(probe.target, np.zeros(0, np.int64))
                 self.wanted[probe.target] = np.union1d(before, self._ids(probe))
+            if probe.variable == "spikes":
+                self.listed.add(probe.target)
                 continue
             self.sampled[name] = probe
             every = dt_ms if probe.every_ms is None else probe.every_ms
             self.every[name] = to_steps(every, dt_ms, f"probes.{name}.every_ms", least=1)
-        self.spiking = {name: batch * program.place[name].size for name in self.wanted}
+        self.spiking = {name: batch * program.place[name].size for name in self.wanted if name in self.listed}
         self.layouts = {
             name: SampleLayout(
                 np.arange(batch * self._ids(p).size), p.variable, UNITS[p.variable], self.every[name], 0,
@@ -69,7 +72,7 @@ class BatchProbes:
         program, graph = self.program, self.program.graph
         variable, ptr, unit, rest = [], [0], [np.zeros(0, np.int64)], [np.zeros(0)]
         column = np.full(int(graph.first[-1]) if self.wanted else 0, -1, np.int64)
-        looked_at = [(p.target, p.variable, self._ids(p)) for p in self.sampled.values()]
+        looked_at = [(p.target, p.variable, self._ids(p)) for p in self.sampled.values() if p.variable != "s"]
         for target, name, ids in [*looked_at, *((t, "spikes", ids) for t, ids in self.wanted.items())]:
             p, at = program.names.index(target), program.place[target][ids]
             kept = program.integers if name in ("u", "overflow") else program.cells
@@ -97,19 +100,29 @@ class BatchProbes:
     def samples(self, watch: k.Watch, begin: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Steps and frames [T, batch * n] by probe, of a call that began at step `begin`."""
         found = {}
-        for w, name in enumerate(self.sampled):
+        for name, probe in self.sampled.items():
             every, n_steps = self.every[name], watch.frame.shape[1]
             steps = np.arange(-(-begin // every), -(-(begin + n_steps) // every), dtype=np.int64) * every
-            columns = slice(int(watch.ptr[w]), int(watch.ptr[w + 1]))
-            frames = watch.frame[:, steps - begin, columns].transpose(1, 0, 2)
+            columns = self._columns_of(name, probe, watch)
+            frames = watch.frame[:, (steps - begin)[:, None], columns].transpose(1, 0, 2)
             width = frames.shape[1] * frames.shape[2]
             found[name] = steps, np.ascontiguousarray(frames).reshape(len(steps), width)
         return found
 
+    def _columns_of(self, name: str, probe: Probe, watch: k.Watch) -> np.ndarray:
+        """The columns of the frames that hold the samples of a probe."""
+        if probe.variable == "s":
+            p, at = self.program.names.index(probe.target), self.program.place[probe.target][self._ids(probe)]
+            return watch.column[int(self.program.graph.first[p]) + at]
+        w = [other for other, p in self.sampled.items() if p.variable != "s"].index(name)
+        return np.arange(int(watch.ptr[w]), int(watch.ptr[w + 1]))
+
     def spikes(self, watch: k.Watch, begin: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Steps and numbers of events, by population or input."""
         found = {}
-        for w, (name, ids) in enumerate(self.wanted.items(), start=len(self.sampled)):
+        for w, (name, ids) in enumerate(self.wanted.items(), start=len(watch.ptr) - 1 - len(self.wanted)):
+            if name not in self.listed:
+                continue
             columns = slice(int(watch.ptr[w]), int(watch.ptr[w + 1]))
             step, sample, which = np.nonzero(watch.frame[:, :, columns].transpose(1, 0, 2))
             found[name] = begin + step, sample * self.program.place[name].size + ids[which]

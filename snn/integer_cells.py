@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from snnsim.errors import ConfigError
-from snnsim.integer_neurons import IntegerLIF
+from snnsim.integer_neurons import IntegerLIF, IntegerNeuron, SigmaDelta
 from snnsim.integer_rule import IntegerRule
 from snnsim.kernels import integer as k
 from snnsim.layers import Conv, Dense, LayerRule
@@ -32,9 +32,9 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
     Raises ConfigError where sums could lose a bit.
     """
     units = {
-        name: network.populations[name].unit
+        name: unit
         for name in names
-        if name in network.populations and isinstance(network.populations[name].unit, IntegerLIF)
+        if name in network.populations and isinstance(unit := network.populations[name].unit, IntegerNeuron)
     }
     if not units:
         return None
@@ -56,10 +56,16 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
     )
     for p, name in enumerate(names):
         unit = units.get(name)
-        if not isinstance(unit, IntegerLIF):
+        if unit is None:
             continue
         at = first[p] + place[name]
+        if isinstance(unit, SigmaDelta):
+            found.rule[p] = _sigma_delta_row(unit)
+            found.value[k.THRESHOLD, at], found.value[k.BIAS, at] = unit.threshold, unit.bias
+            continue
         found.rule[p] = rule_row(unit.rule, unit.synapse.n_currents)
+        if unit.reset_every is not None:
+            found.rule[p, [k.RESET_EVERY, k.RESET_AT]] = unit.reset_every, unit.reset_at
         for row, key in _VALUES.items():
             value = getattr(unit, key)
             if key == "v_reset" and unit.rule.reset != "value":
@@ -75,6 +81,7 @@ def rule_row(rule: IntegerRule, n_currents: int = 1) -> np.ndarray:
     row[[k.DECAY, k.ROUNDING, k.RESET]] = [_CODES[rule.decay], _CODES[rule.rounding], _CODES[rule.reset]]
     row[k.HAS_CURRENT], row[k.INPUT_FIRST] = rule.synapse == "current", rule.order == "input_first"
     row[k.INPUT_SHIFT], row[k.LIMITED_CHANGE], row[k.MOST] = rule.input_shift, rule.limited_change, rule.most
+    row[k.INPUT_DROP] = rule.input_drop
     row[k.COMPARE_ABOVE], row[k.N_CURRENTS] = rule.compare == "above", n_currents
     for at, letter in ((k.A_LOW, "a"), (k.U_LOW, "u"), (k.V_LOW, "v")):
         row[at : at + 3] = [
@@ -82,6 +89,15 @@ def rule_row(rule: IntegerRule, n_currents: int = 1) -> np.ndarray:
             getattr(rule, f"{letter}_high"),
             getattr(rule, f"{letter}_overflow") == "wrap",
         ]
+    return row
+
+
+def _sigma_delta_row(unit: SigmaDelta) -> np.ndarray:
+    row = np.zeros(k.N_RULE, np.int64)
+    row[k.PART] = {"sigma_delta": k.WHOLE, "delta": k.DELTA, "sigma": k.SIGMA}[unit.part]
+    row[k.INPUT_SHIFT], row[k.OUTPUT_BITS], row[k.N_CURRENTS] = unit.input_shift, unit.output_shift, 1
+    row[k.RELU], row[k.KEEPS] = unit.activation == "relu" and unit.part == "sigma_delta", unit.keep_remainder
+    row[[k.U_LOW, k.V_LOW]], row[[k.U_HIGH, k.V_HIGH]] = -(2**31), 2**31 - 1
     return row
 
 

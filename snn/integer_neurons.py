@@ -12,14 +12,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from snnsim.checks import COUNT_LIMIT
 from snnsim.distributions import Distribution, Values
 from snnsim.errors import ConfigError
-from snnsim.fields import record, values
+from snnsim.fields import choice, flag, integer, record, values
 from snnsim.integer_rule import LIMIT, RULES, IntegerRule
 from snnsim.layer_neurons import LayerNeuron
 from snnsim.models import Delta, Synapse
 
-__all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerRule"]
+__all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerNeuron", "IntegerRule", "SigmaDelta"]
 
 _WHOLE = ("threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init")
 _DECAYS = {"fraction": 4096, "shift": 62, "linear": LIMIT}
@@ -30,7 +31,12 @@ class _TwoInputs(Delta):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class IntegerLIF(LayerNeuron):
+class IntegerNeuron(LayerNeuron):
+    """Base of the neurons that compute in whole numbers."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IntegerLIF(IntegerNeuron):
     """Leaky integrate-and-fire in whole numbers; snn/integer_rule.py has the equations.
 
     decay_u, decay_v  by rule.decay: 4096ths that are lost in a step, 0 to 4096 (4096 for u: no memory);
@@ -38,6 +44,7 @@ class IntegerLIF(LayerNeuron):
     decay_u2          of a second current, for neurons with two: projections say which by `receptor`, "exc"
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
+    reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; without: never
     """
 
     KIND = "integer_lif"
@@ -52,6 +59,9 @@ class IntegerLIF(LayerNeuron):
     v_init: Values = values(0, low=-LIMIT, high=LIMIT, help="potential at the start")
     u_init: Values = values(0, low=-LIMIT, high=LIMIT, help="current at the start")
 
+    reset_every: int | None = integer(None, low=1, high=COUNT_LIMIT, help="steps from one reset to the next")
+    reset_at: int = integer(0, low=0, high=COUNT_LIMIT, help="of such an interval, the step with the reset")
+
     @property
     def synapse(self) -> Synapse:  # type: ignore[override]
         """One input, or two where there is a second current."""
@@ -62,6 +72,11 @@ class IntegerLIF(LayerNeuron):
             value = getattr(self, name)
             if value is not None:
                 _check_whole(value, f"{where}.{name}")
+        if self.reset_at >= (self.reset_every or 1):
+            raise ConfigError(
+                "not a step of the interval", where=f"{where}.reset_at", got=self.reset_at,
+                expected=f"below {self.reset_every}" if self.reset_every else "0 without reset_every",
+            )  # fmt: skip
         rule = self.rule
         self._bound("v_init", rule.v_low, rule.v_high, where)
         self._bound("v_reset", rule.v_low, rule.v_high, where)
@@ -106,4 +121,32 @@ def _check_whole(value: Any, where: str) -> None:
         )  # fmt: skip
 
 
-INTEGER_NEURONS: tuple[type[LayerNeuron], ...] = (IntegerLIF,)
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SigmaDelta(IntegerNeuron):
+    """Sigma-delta neuron: it adds up the changes that arrive, and sends on by how much its value changed.
+
+    u <- u + a;  x = max(u + bias, 0);  d = x - v                                     a: the sum of messages
+    where |d| >= threshold:  emits floor(d / 2^output_shift);  v <- x, or, with keep_remainder, v + what was
+    emitted, times 2^output_shift
+
+    part  "sigma_delta", the whole; "delta", for values from outside: u <- a 2^input_shift, x = u + bias;
+          "sigma", to read a value: u <- u + a, and u is emitted in every step
+    State is kept in 32 bits, where it wraps; what leaves 24 is reported as an overflow.  Probes u and v.
+    Source: Lava, proc/sdn/models.py, PySigmaDeltaModelFixed (keep_remainder: ...FixedCorrected).
+    """
+
+    KIND = "sigma_delta"
+    part: str = choice("sigma_delta", "delta", "sigma", default="sigma_delta", help="which part of it there is")
+    threshold: Values = values(0, low=0, high=2**31 - 1, help="smallest change that is sent")
+    bias: Values = values(0, low=-(2**31), high=2**31 - 1, help="added to the sum")
+    activation: str = choice("relu", "unit", default="relu", help="of the sum; unit: none")
+    input_shift: int = integer(0, low=0, high=24, help="bits that values from outside are shifted to the left")
+    output_shift: int = integer(0, low=0, high=24, help="bits of state that messages do without")
+    keep_remainder: bool = flag(False, help="is what these bits hold sent later")
+
+    def check_together(self, where: str) -> None:
+        for name in ("threshold", "bias"):
+            _check_whole(getattr(self, name), f"{where}.{name}")
+
+
+INTEGER_NEURONS: tuple[type[LayerNeuron], ...] = (IntegerLIF, SigmaDelta)

@@ -3,7 +3,7 @@
 Every integer neuron takes the same step (kernels/integer.py has it in code), and a rule says which variant of
 each part a chip has.  With a the sum of what arrives and d(x, k) the decay:
 
-    a <- range_a(a 2^input_shift)
+    a <- range_a(floor(a / 2^input_drop) 2^input_shift)
     u <- range_u(d(u, decay_u) + a)           order "decay_first";  d(range_u(u + a)) with "input_first"
     z  = u, or a where there is no current;   the sum of both currents, where there are two
     v <- range_v(d(v, decay_v) + z + bias)
@@ -49,6 +49,7 @@ class IntegerRule(Spec):
         "decay_first", "input_first", default="decay_first", help="does a current decay before its input"
     )
     input_shift: int = integer(0, low=-32, high=8, help="bits that the sum of inputs is shifted to the left")
+    input_drop: int = integer(0, low=0, high=32, help="lowest bits of the sum of inputs that are lost first")
     a_low: int = integer(-LIMIT, low=-LIMIT, high=0, help="smallest input, shifted")
     a_high: int = integer(LIMIT, low=0, high=LIMIT, help="largest input, shifted")
     a_overflow: str = choice(*_OVERFLOW, default="saturate", help="of the input")

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnsim.distributions import Values
 from snnsim.errors import ConfigError
-from snnsim.integer_neurons import IntegerLIF
+from snnsim.integer_neurons import IntegerLIF, SigmaDelta
 from snnsim.kernels import layer_layout as k
 from snnsim.kernels.neurons import N_ROWS
 from snnsim.layer_neurons import (
@@ -98,6 +98,8 @@ def lower_unit(population: Population, where: str, dt_ms: float, seed: int) -> U
             )
         case IntegerLIF():
             return Unit(k.INTEGER, start=get("v_init"), awake=FOREVER)
+        case SigmaDelta():
+            return Unit(k.INTEGER, awake=FOREVER)
         case Neuron():
             return Unit(
                 k.CELLS,

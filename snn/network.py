@@ -9,7 +9,7 @@ import numpy as np
 
 from snnsim.errors import ConfigError, nearest
 from snnsim.fields import choice, table
-from snnsim.integer_neurons import IntegerLIF
+from snnsim.integer_neurons import IntegerNeuron
 from snnsim.models import Conductance, Delta
 from snnsim.population import Population
 from snnsim.probe import STATE_VARIABLES, WHOLE_VARIABLES, Probe
@@ -175,7 +175,7 @@ class Network(Spec):
         if probe.target in self.populations:
             neuron = self.populations[probe.target].neuron
             conducts = isinstance(neuron.synapse, Conductance)
-            whole = isinstance(self.populations[probe.target].unit, IntegerLIF)
+            whole = isinstance(self.populations[probe.target].unit, IntegerNeuron)
             if whole != (probe.variable in WHOLE_VARIABLES) and probe.variable != "spikes":
                 raise ConfigError(
                     f"{probe.target} has {neuron.KIND} neurons, which have no such variable",

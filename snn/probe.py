@@ -11,7 +11,7 @@ from snnsim.fields import choice, indices, number, text
 from snnsim.spec import Spec
 
 STATE_VARIABLES = ("v_mv", "i_exc_pa", "i_inh_pa", "g_exc_ns", "g_inh_ns", "theta_mv")
-WHOLE_VARIABLES = ("v", "u", "overflow")
+WHOLE_VARIABLES = ("v", "u", "overflow", "s")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -22,7 +22,8 @@ class Probe(Spec):
                its exponential synapses or g_exc_ns, g_inh_ns of its conductances;
                weight of a plastic projection; every_ms is then required;
                v, u, overflow of integer neurons: potential, current, and what left its range in the step
-               before: 1 the input, 2 the current, 4 the potential, or their sum
+               before: 1 the input, 2 the current, 4 the potential, or their sum; and s, the amount that a
+               neuron sends in the step itself, 0 without an event
     Weights are numbered and sampled in the order of their synapses: by source, then delay, then target.
     A sample at time t is the state at the start of step t / dt, before anything arrives.
     """

@@ -67,7 +67,7 @@ def join(where: str, name: str) -> str:
 
 def rules(cls: type[Spec]) -> dict[str, Rule]:
     """The declared fields of a description class, in order."""
-    return {f.name: cast(Rule, f.metadata["rule"]) for f in dataclasses.fields(cls)}
+    return {f.name: cast(Rule, f.metadata["rule"]) for f in dataclasses.fields(cls) if "rule" in f.metadata}
 
 
 def defaults(cls: type[Spec]) -> dict[str, Any]:
