@@ -22,7 +22,7 @@ from snnsim.hardware.loss_table import LayerLoss, loss_of
 from snnsim.hardware.number_format import NumberFormat, number_format
 from snnsim.hardware.runs_of import Ran, run_of
 from snnsim.hardware.scale_search import Task, groups, searched
-from snnsim.hardware.single_shot import Exactness
+from snnsim.hardware.single_shot import Exactness, single_shot
 from snnsim.hardware.stages import Stage, Stages, normal_form
 from snnsim.identity import fingerprint
 from snnsim.network import Network
@@ -168,6 +168,30 @@ def quantise(
     return Quantised(
         made, target, bits, total, repeat, stages.depth, unit, output_unit, reads, tuple(rows),
         fingerprint(network, {}),
+    )  # fmt: skip
+
+
+def quantise_exact(
+    network: Network, target: str, inputs: np.ndarray, *, bits: int | None = None, input_scale: float = 1.0,
+    threads: int | None = None,
+) -> Quantised:  # fmt: skip
+    """A network from `convert --method exact` as an integer network in which every neuron decides once.
+
+    inputs       [n_samples, n]  whole amounts, those of the certificate
+    input_scale  value of an amount of 1, as the conversion has it
+    Raises TargetError for what the target cannot do.
+    """
+    form = number_format(target)
+    bits = form.full_bits if bits is None else bits
+    shot = single_shot(network, form, bits, np.asarray(inputs, np.float64), threads)
+    tasks = [
+        Task(stage, form, bits, np.zeros(stage.n, np.int64), shot.source, 1, shot.n_steps)
+        for stage in shot.stages
+    ]
+    rows = [loss_of(task, shot.chosen[task.stage.name], shot.ran) for task in tasks]
+    return Quantised(
+        shot.network, target, bits, shot.n_steps, 1, shot.depth, shot.input_unit * input_scale, shot.output_unit,
+        "potential", tuple(rows), fingerprint(network, {}), shot.exactness, shot.constants,
     )  # fmt: skip
 
 
