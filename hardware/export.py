@@ -31,10 +31,11 @@ from snnsim.hashing import sha256_of_file
 from snnsim.identity import fingerprint
 from snnsim.manifest import software_facts, utc_now
 from snnsim.networkfile import write_network
+from snnsim.report import write_report
 
 SCHEMA = 1
 KIND = "snnsim export"
-MANIFEST, NETWORK = "manifest.json", "network.h5"
+MANIFEST, NETWORK, REPORT = "manifest.json", "network.h5", "report.html"
 N_GOLDEN = 16
 
 
@@ -94,11 +95,12 @@ def plan(found: Quantised, data: np.ndarray, *, seed: int = 0, threads: int | No
 
 def export(
     found: Quantised, directory: Path | str, data: np.ndarray, *, made: Plan | None = None, seed: int = 0,
-    n_golden: int = N_GOLDEN, threads: int | None = None,
+    n_golden: int = N_GOLDEN, threads: int | None = None, report: bool = False,
 ) -> Exported:  # fmt: skip
     """Write a folder, whole or not at all.
 
-    data  [n_samples, ...]  as the source takes them: golden vectors are of the first, traffic of all
+    data    [n_samples, ...]  as the source takes them: golden vectors are of the first, traffic of all
+    report  write report.html as well
     Raises TargetError with all violations, StorageError where the folder exists or cannot be written.
     """
     folder = Path(directory)
@@ -113,7 +115,7 @@ def export(
         with storage_errors(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             unfinished.mkdir()
-        facts, refused = _fill(unfinished, made, golden)
+        facts, refused = _fill(unfinished, made, golden, report)
         with storage_errors(folder):
             os.rename(unfinished, folder)  # fails where somebody was faster
             sync_folder(folder.parent)
@@ -123,12 +125,18 @@ def export(
     return Exported(folder, facts, golden, refused)
 
 
-def _fill(folder: Path, made: Plan, golden: Golden) -> tuple[dict[str, Any], dict[str, str]]:
+def _fill(
+    folder: Path, made: Plan, golden: Golden, report: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     found = made.found
     write_network(folder / NETWORK, found.network, network_facts(found))
     golden.write(folder)
     written = write_all(found.network, found.target, folder)
     refused = {one.writer.name: one.refused for one in written if one.refused}
+    if report:
+        from snnsim.hardware.export_report import page
+
+        write_report(page(made, golden.facts(), refused), folder / REPORT)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     facts = {
         "schema": SCHEMA,

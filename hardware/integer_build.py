@@ -111,7 +111,7 @@ def decay_of(keep: float, form: NumberFormat, of_current: bool, name: str) -> tu
     if kind == "shift":
         shifts = np.arange(1 if form.rule.order == "input_first" and of_current else 0, 16)
         k = int(shifts[np.argmin(np.abs(1 - 0.5**shifts - keep))])
-        return (16, 1.0) if keep == 1.0 else (k, 1 - 0.5**k)
+        return (15, 1.0) if keep == 1.0 else (k, 1 - 0.5**k)
     if keep < 1.0 and not of_current:
         raise TargetError(
             f"{form.name} decays by a constant amount", where=f"populations.{name}.neuron.tau_m_ms",

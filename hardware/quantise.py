@@ -17,11 +17,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from snnsim.errors import ConfigError, TargetError
+from snnsim.hardware.folding import fold_pools
 from snnsim.hardware.integer_build import Whole, build_integer
 from snnsim.hardware.loss_table import LayerLoss, loss_of
 from snnsim.hardware.number_format import NumberFormat, number_format
 from snnsim.hardware.runs_of import Ran, run_of
-from snnsim.hardware.scale_search import Task, groups, searched
+from snnsim.hardware.scale_search import Task, groups, scale_of_targets, searched
 from snnsim.hardware.single_shot import Exactness, single_shot
 from snnsim.hardware.stages import Stage, Stages, normal_form
 from snnsim.identity import fingerprint
@@ -65,16 +66,7 @@ class Quantised:
         Raises ConfigError for data that do not fit.
         """
         (name,) = [one for one in self.network.stimuli if one not in (self.constants or {})]
-        n, value = getattr(self.network.stimuli[name], "n", 0), np.asarray(x)
-        if value.ndim < 2 or value.dtype.kind not in "biuf":
-            raise ConfigError("not data for this network", where="inputs", got=f"{value.dtype}{value.shape}")
-        if value.size == len(value) * n and value.shape[1:] != (1, n):
-            value = value.reshape(len(value), n)
-        if value.ndim not in (2, 3) or value.shape[-1] != n:
-            raise ConfigError(
-                "not data for this network", where="inputs", got=list(value.shape),
-                expected=f"[n_samples, {n}] or [n_samples, n_steps, {n}]",
-            )  # fmt: skip
+        value = as_steps(x, getattr(self.network.stimuli[name], "n", 0))
         whole = np.rint(value / self.input_unit)
         whole = whole[:, None] if whole.ndim == 2 else whole
         if self.repeat > 1:
@@ -139,15 +131,16 @@ def quantise(
         hard = set()
     _check_kinds(stages, form)
     (name,) = _one_input(stages, target)
-    data = np.asarray(calibration)
+    data = as_steps(calibration, stages.inputs[name])
     unit = input_unit(data, form)
-    source = run_of(network, {name: data}, n_steps, repeat, threads)
+    # without pools, so that the last population to advance is the last stage
+    source = run_of(fold_pools(network, target), {name: data}, n_steps, repeat, threads)
     source = replace(source, totals={**source.totals, name: source.totals[name] / unit})
     total = n_steps + stages.depth
     whole_inputs = {name: np.rint(data / unit)}
     chosen: dict[str, Whole] = {}
     rows = []
-    for stage in (_in_units(stage, name, unit) for stage in stages.stages):
+    for stage in (even(_in_units(stage, name, unit)) for stage in stages.stages):
         task = Task(
             stage, form, bits, groups(stage, form, by_channel), source, n_steps, total, stage.name in hard
         )
@@ -184,14 +177,34 @@ def quantise_exact(
     form = number_format(target)
     bits = form.full_bits if bits is None else bits
     shot = single_shot(network, form, bits, np.asarray(inputs, np.float64), threads)
-    tasks = [
-        Task(stage, form, bits, np.zeros(stage.n, np.int64), shot.source, 1, shot.n_steps)
-        for stage in shot.stages
-    ]
-    rows = [loss_of(task, shot.chosen[task.stage.name], shot.ran) for task in tasks]
+    rows = []
+    for stage in shot.stages:  # what `one` adds is no weight of the source
+        whole = shot.chosen[stage.name]
+        task = Task(
+            replace(stage, wires=stage.wires[:-1]), form, bits, np.zeros(stage.n, np.int64), shot.source, 1,
+            shot.n_steps,
+        )  # fmt: skip
+        rows.append(loss_of(task, replace(whole, weights=whole.weights[:-1]), shot.ran))
     return Quantised(
         shot.network, target, bits, shot.n_steps, 1, shot.depth, shot.input_unit * input_scale, shot.output_unit,
         "potential", tuple(rows), fingerprint(network, {}), shot.exactness, shot.constants,
+    )  # fmt: skip
+
+
+def as_steps(data: np.ndarray, n: int) -> np.ndarray:
+    """Data as one step [n_samples, n], or as steps [n_samples, n_given, n]; images lose their shape.
+
+    Raises ConfigError for data that do not fit.
+    """
+    value = np.asarray(data)
+    if value.dtype.kind in "biuf" and value.ndim >= 2 and len(value):
+        if value.ndim == 3 and value.shape[2] == n:
+            return value
+        if value.size == len(value) * n:
+            return value.reshape(len(value), n)
+    raise ConfigError(
+        "not data for this network", where="inputs", got=f"{value.dtype}{list(value.shape)}",
+        expected=f"numbers [n_samples, {n}] or [n_samples, n_steps, {n}]",
     )  # fmt: skip
 
 
@@ -217,6 +230,24 @@ def _in_units(stage: Stage, name: str, unit: float) -> Stage:
     """Weights from the input, for amounts in place of values."""
     wires = tuple(replace(w, weight=w.weight * unit) if w.source == name else w for w in stage.wires)
     return replace(stage, wires=wires)
+
+
+def even(stage: Stage) -> Stage:
+    """The same stage with one threshold: potentials of a neuron are its own affair, so each has its own unit.
+
+    Where units that share weights have thresholds that differ, it stays as it is.
+    """
+    if stage.kind not in ("zero", "subtract"):
+        return stage
+    factor = stage.threshold.max() / stage.threshold
+    first = factor[np.searchsorted(stage.channel, stage.channel)]
+    if np.any(first != factor) or any(w.weight.ndim == 1 for w in stage.wires):
+        return stage
+    wires = tuple(replace(w, weight=w.weight * scale_of_targets(w.weight, factor, stage)) for w in stage.wires)
+    return replace(
+        stage, wires=wires, threshold=np.full(stage.n, stage.threshold.max()), bias=stage.bias * factor,
+        start=stage.start * factor,
+    )  # fmt: skip
 
 
 def _subtracts(unit: object) -> bool:

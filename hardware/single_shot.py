@@ -23,7 +23,7 @@ import numpy as np
 from snnsim.converters.certificate import data_hash
 from snnsim.converters.dense import apply, evaluate
 from snnsim.errors import TargetError
-from snnsim.hardware.integer_build import Whole, build_integer
+from snnsim.hardware.integer_build import Whole, build_integer, decay_of
 from snnsim.hardware.number_format import NumberFormat, WeightGrid
 from snnsim.hardware.runs_of import Ran, run_of
 from snnsim.hardware.stages import Stage, Stages, Wire, normal_form
@@ -31,7 +31,7 @@ from snnsim.identity import fingerprint
 from snnsim.layers import Dense
 from snnsim.network import Network
 
-ONE = "one"
+_ONE = "one"
 _MOST_ONES = 256
 _ROOM = 0.9  # of the range of state that the data may use
 _BITS = 52  # of whole multiples of a unit
@@ -97,6 +97,7 @@ def single_shot(network: Network, form: NumberFormat, bits: int, inputs: np.ndar
     (name,) = stages.inputs
     unit, expected = amount_unit(inputs, form), evaluate(network, {name: inputs})
     _check(stages, form)
+    extra = next(free for k in range(99) if (free := _ONE + "_" * k) not in network.populations)
     ready = [_in_units(stage, name, unit) for stage in stages.stages]
     amounts = np.rint(inputs / unit)
     peaks = {stage.name: _peak(stage, {**expected, name: amounts}) for stage in ready}
@@ -106,15 +107,15 @@ def single_shot(network: Network, form: NumberFormat, bits: int, inputs: np.ndar
     for stage in ready:
         one = solved[stage.name]
         digits = _digits(one.constant / one.step, ones, one.digit) * one.step
-        wire = Wire(f"{ONE}_to_{stage.name}", ONE, Dense(weight=digits), digits, stage.depth)
+        wire = Wire(f"{extra}_to_{stage.name}", extra, Dense(weight=digits), digits, stage.depth)
         keep_v = 0.0 if stage.kind == "signed" and "subtract" in form.resets else 1.0
         full = replace(stage, wires=(*stage.wires, wire), keep_v=keep_v, bias=0 * stage.bias)
         whole = one.whole
         chosen[stage.name] = replace(whole, weights=(*whole.weights, digits))
         made.append(full)
-    sizes = {**stages.inputs, ONE: ones.size}
+    sizes = {**stages.inputs, extra: ones.size}
     found = build_integer(sizes, made, chosen, form)
-    given = {name: amounts[:, None, :], ONE: np.repeat(ones[None, None], len(inputs), axis=0)}
+    given = {name: amounts[:, None, :], extra: np.repeat(ones[None, None], len(inputs), axis=0)}
     n_steps = stages.depth + 1
     ran = run_of(found, given, n_steps, threads=threads)
     last = stages.stages[-1]
@@ -129,9 +130,9 @@ def single_shot(network: Network, form: NumberFormat, bits: int, inputs: np.ndar
         certified=fingerprint(network, {}),
         data=data_hash(inputs),
     )
-    source = Ran({**expected, name: amounts, ONE: given[ONE].sum(axis=1)}, expected[last.name])
+    source = Ran({**expected, name: amounts, extra: given[extra].sum(axis=1)}, expected[last.name])
     return Shot(
-        found, n_steps, stages.depth, unit, output_unit, {ONE: ones}, exactness, tuple(made), chosen, source, ran
+        found, n_steps, stages.depth, unit, output_unit, {extra: ones}, exactness, tuple(made), chosen, source, ran
     )  # fmt: skip
 
 
@@ -176,6 +177,12 @@ def _check(stages: Stages, form: NumberFormat) -> None:
             where="levels", got=levels, expected=f"at most {form.most}", code="target.levels",
             fix="convert with --levels 1, or with --method rate; or take generic-int8 or generic-int16, whose neurons "
             "emit bursts",
+        )  # fmt: skip
+    if form.rule.synapse == "current" and decay_of(0.0, form, True, "")[1] > 0:
+        raise TargetError(
+            f"input of {form.name} acts for more than one step", where="target", got="a current that decays",
+            expected="neurons that get all of their input at once", code="target.current",
+            fix="convert with --method rate, or take loihi2, generic-int8 or generic-int16",
         )  # fmt: skip
     for stage in stages.stages:
         if stage.kind not in ("signed", "readout"):
