@@ -111,8 +111,8 @@ def main(arguments: list[str]) -> int:
     options = parsed(arguments)
     if options.child:
         return child(options)
-    from compare import machine, now
     from page import PAGE, fill
+    from record import machine, now
 
     from snnsim.atomic import write_json
     from snnsim.manifest import software_facts

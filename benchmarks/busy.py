@@ -27,8 +27,8 @@ from snnsim.jit_cache import configure
 
 configure()
 
-from compare import machine, now  # noqa: E402
 from page import PAGE, fill  # noqa: E402
+from record import machine, now  # noqa: E402
 
 from snnsim import Simulator  # noqa: E402
 from snnsim.atomic import write_json  # noqa: E402

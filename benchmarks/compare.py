@@ -21,7 +21,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import compare_report as report  # noqa: E402
+from record import machine, now  # noqa: E402
 
 from snnsim.atomic import write_json  # noqa: E402
 
@@ -169,18 +169,6 @@ def compete(record: Run, wanted: Iterator[Start], again: bool, run: Execute, sav
         record["runs"].append(vars(start) | found)
         save()
     return failures
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def machine() -> str:
-    cpuinfo, model = Path("/proc/cpuinfo"), platform.processor()
-    if cpuinfo.exists():
-        lines = (line for line in cpuinfo.read_text().splitlines() if line.startswith("model name"))
-        model = next(lines, f": {model}").partition(":")[2].strip()
-    return f"{platform.system()} {platform.machine()}, {model or 'unknown processor'}, {os.cpu_count()} cores"
 
 
 def load(path: Path) -> Run:

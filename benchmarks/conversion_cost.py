@@ -13,13 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from record import head
 
 RESULTS = Path(__file__).resolve().parent / "results" / "conversion_cost.json"
 CASES = {"mnist-cnn": 1024, "vgg8": 256}  # samples of calibration
@@ -140,12 +140,7 @@ def save(rows: dict[str, Any], data: str | None) -> None:
         if all(f"{name} {method} {threads}" in rows for threads in THREADS)
     )
     record = {
-        "benchmark": "conversion_cost",
-        "command": "python benchmarks/conversion_cost.py" + (" --data DIR" if data else ""),
-        **{name: version(name) for name in ("snnsim", "numpy", "numba")},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "date": time.strftime("%Y-%m-%d"),
+        **head("conversion_cost", "python benchmarks/conversion_cost.py" + (" --data DIR" if data else "")),
         "samples": CASES,
         "same_for_every_number_of_threads": same,
         "rows": rows,

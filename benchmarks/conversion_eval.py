@@ -8,16 +8,14 @@ with the smallest error, is calibrated on all.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from record import head, now
 
 from snnsim.atomic import write_text
 from snnsim.converters.convert import Conversion, convert
@@ -140,13 +138,7 @@ class Store:
 
     def __init__(self, name: str, command: str, *, again: bool = False) -> None:
         self.path = RESULTS / f"{name}.json"
-        self.head = {
-            "benchmark": name,
-            "command": command,
-            **{package: version(package) for package in ("snnsim", "torch", "numpy", "numba")},
-            "python": platform.python_version(),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        }
+        self.head = head(name, command, ("snnsim", "torch", "numpy", "numba"))
         self.rows: dict[str, Any] = {}
         if self.path.exists() and not again:
             self.rows = json.loads(self.path.read_text())["rows"]
@@ -161,5 +153,5 @@ class Store:
 
     def save(self) -> None:
         self.path.parent.mkdir(exist_ok=True)
-        record = {**self.head, "date": time.strftime("%Y-%m-%d", time.gmtime()), "rows": self.rows}
+        record = {**self.head, "date": now(), "rows": self.rows}
         write_text(self.path, json.dumps(record, indent=2) + "\n")

@@ -9,16 +9,15 @@ with warm kernels: run the example once before.
 from __future__ import annotations
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from record import head
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "digits.json"
@@ -57,14 +56,7 @@ def main() -> None:
     print(f"mean{mean:>10.2%} on the held-out 30 %")
     RESULTS.parent.mkdir(exist_ok=True)
     record = {
-        "benchmark": "digits",
-        "command": f"python benchmarks/digits.py {' '.join(map(str, seeds))}",
-        "snnsim": version("snnsim"),
-        "numpy": version("numpy"),
-        "numba": version("numba"),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        **head("digits", f"python benchmarks/digits.py {' '.join(map(str, seeds))}"),
         "mean_accuracy": mean,
         "runs": rows,
     }

@@ -27,10 +27,10 @@ from snnsim.jit_cache import configure
 configure()
 
 import numpy as np  # noqa: E402
-from compare import machine, now  # noqa: E402
 from mnist_early import early  # noqa: E402
 from mnist_mlp import CACHE, DENSE, N_VALIDATION, RECIPES, SIZES, Data, divide, encode, seen, train  # noqa: E402
 from mnist_operations_report import write_report  # noqa: E402
+from record import machine, now  # noqa: E402
 
 from snnsim.atomic import write_json  # noqa: E402
 from snnsim.converters.build import INPUT  # noqa: E402

@@ -13,16 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
-import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from record import head
 
 RESULTS = Path(__file__).resolve().parent / "results" / "neurobench_compare.json"
+PACKAGES = ("snnsim", "neurobench", "snntorch", "torch", "numpy")
 STEPS, SAMPLES = 8, 32
 MODELS = ("mlp", "pruned mlp", "cnn")
 
@@ -171,12 +170,7 @@ def main() -> None:
                 words = [f"{pair[who]:,.6g}" if who in pair else "-" for who in ("neurobench", "snnsim")]
                 print(f"{column:22}{words[0]:>16}{words[1]:>16}")
     record = {
-        "benchmark": "neurobench_compare",
-        "command": "python benchmarks/neurobench_compare.py",
-        **{name: version(name) for name in ("snnsim", "neurobench", "snntorch", "torch", "numpy")},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "date": time.strftime("%Y-%m-%d"),
+        **head("neurobench_compare", "python benchmarks/neurobench_compare.py", PACKAGES),
         "steps": STEPS,
         "samples": SAMPLES,
         "models": rows,

@@ -30,8 +30,8 @@ from snnsim.jit_cache import configure
 
 configure()
 
-from compare import machine, now  # noqa: E402
 from driven import driven, events  # noqa: E402
+from record import machine, now  # noqa: E402
 
 from snnsim import Network, Simulator  # noqa: E402
 from snnsim.atomic import write_json  # noqa: E402

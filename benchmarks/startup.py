@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from record import head
 
 from snnsim.jit_cache import configure
 
@@ -86,10 +86,7 @@ def main() -> None:
         print(f"{name:16}{cells}{target:>10}")
     RESULTS.parent.mkdir(exist_ok=True)
     record = {
-        "benchmark": "startup",
-        "snnsim": version("snnsim"),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        **head("startup", f"python benchmarks/startup.py {repeats}"),
         "repeats": repeats,
         "target_s": TARGET_S,
         "results": rows,

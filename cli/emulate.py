@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,11 +18,13 @@ _SHOWN = 10
 
 
 def emulate(
-    network: Annotated[Path, typer.Argument(metavar="FILE", help="A network for a chip: .net, ...")],
+    network: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A network for a chip: .net of Lava, .nir, ...")
+    ],
     inputs: Annotated[
         Path,
         typer.Option(
-            "--input", metavar="IN.npy", help="Whole numbers [C, H, W, T] or [N, T]; samples in front, if any."
+            "--input", metavar="IN.npy", help="Whole numbers [C, H, W, T] or [N, T]; samples first, if any."
         ),
     ],
     record: Annotated[
@@ -74,7 +76,7 @@ def emulate(
     found = run(
         found_network, given, record=wanted if output is not None else (), output=output, threads=threads
     )
-    answer = {
+    answer: dict[str, Any] = {
         "network": network, "output": output, "n_samples": found.n_samples, "n_steps": found.n_steps,
         "layers": {str(i): name for i, name in found.layers.items()}, "spikes_sha256": found.spikes_sha256,
         "n_spikes": found.n_spikes, "n_spikes_by_layer": found.n_spikes_by_layer,
@@ -84,7 +86,8 @@ def emulate(
     if not found.n_overflows:
         return Reply(answer, text)
     places = [
-        f"layer {o.layer} ({found.layers[o.layer]}), neuron {o.neuron}, step {o.step}, sample {o.sample}: {o.cause}"
+        f"layer {o.layer} ({found.layers[o.layer]}), neuron {o.neuron}, step {o.step}, sample {o.sample}: "
+        f"{o.cause}"
         for o in found.overflows
     ]
     if not strict:

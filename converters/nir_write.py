@@ -55,7 +55,7 @@ def write_nir(
     """
     expect(network, Network, "network")
     dt_ms = check(dt_ms, _DT, "dt_ms")
-    package = _package()
+    package = nir_package()
     writer = _Writer(network, dt_ms, lower_soft_reset, package)
     graph = writer.graph()
     with replacing(path) as temporary:
@@ -63,7 +63,7 @@ def write_nir(
     return writer.notes
 
 
-def _package() -> Any:
+def nir_package() -> Any:
     try:
         import nir
     except ImportError as error:

@@ -12,9 +12,10 @@ from snnsim.kernels import placement as k
 from snnsim.kernels.random import stream_key
 
 _STREAM = 0x91ACE  # of this purpose, among those of a seed
-_MOVES = 4000  # for each core
-_MOST_MOVES = 1_000_000
-_COLD = 1e-3  # of the temperature at the start
+_MOVES = 20_000  # for each core
+_MOST_MOVES = 1_500_000
+_HOT, _COLD = 0.3, 0.009  # temperatures, of what a core costs on average at the start
+_NEAR = 12  # sites that count as near
 
 
 def cost(traffic: np.ndarray, at: Sites, site: np.ndarray) -> float:
@@ -26,14 +27,17 @@ def cost(traffic: np.ndarray, at: Sites, site: np.ndarray) -> float:
     return float((traffic * at.hops[np.ix_(site, site)]).sum())
 
 
-def arrange(traffic: np.ndarray, at: Sites, seed: int = 0) -> np.ndarray:
+def arrange(traffic: np.ndarray, at: Sites, seed: int = 0, effort: float = 1.0) -> np.ndarray:
     """int64[n_cores]: a site for each core, for the least spikes x hops that is found.
 
     From two curves through the mesh: annealing, then descent, until no swap of two cores and no move to a
-    free site helps.  The same seed gives the same sites.  Raises TargetError for traffic that is not a
-    square of finite numbers >= 0.
+    free site helps.  The same seed gives the same sites.  Time grows with `effort`.  Raises TargetError for
+    traffic that is not a square of finite numbers >= 0.
     """
     both, n_cores, n_sites = _symmetric(traffic), len(traffic), len(at.xy)
+    first = np.concatenate([[0], np.cumsum((both > 0).sum(axis=1))])
+    partner = np.nonzero(both)[1]
+    near = np.argsort(at.hops, axis=1, kind="stable")[:, 1 : _NEAR + 1].copy()
     starts = [hilbert(at)[:n_cores], snake(at)[:n_cores]]
     found = []
     for number, start in enumerate(starts):
@@ -41,13 +45,16 @@ def arrange(traffic: np.ndarray, at: Sites, seed: int = 0) -> np.ndarray:
         tenant[site] = np.arange(n_cores)
         k.descend(both, at.hops, site, tenant)
         found.append(site)
-        hot = _typical_change(both, at, start)
-        if hot > 0.0:
+        scale = _mean_cost(both, at, start)
+        if scale > 0.0:
             best = np.empty_like(site)
-            n_moves = min(_MOST_MOVES, _MOVES * n_cores)
+            n_moves = max(1, int(effort * min(_MOST_MOVES, _MOVES * n_cores)))
             key = np.uint64(stream_key(np.uint64(seed), np.uint64(_STREAM + number)))
             site, tenant = site.copy(), tenant.copy()
-            k.anneal(key, n_moves, hot, hot * _COLD, both, at.hops, site, tenant, best)
+            k.anneal(
+                key, n_moves, _HOT * scale, _COLD * scale, both, at.hops, first, partner, near, site, tenant,
+                best,
+            )  # fmt: skip
             tenant[:] = -1
             tenant[best] = np.arange(n_cores)
             k.descend(both, at.hops, best, tenant)
@@ -79,6 +86,6 @@ def _symmetric(traffic: np.ndarray) -> np.ndarray:
     return both / both.max() if both.size and both.max() > 0 else both
 
 
-def _typical_change(both: np.ndarray, at: Sites, start: np.ndarray) -> float:
-    """What a core costs on average: a temperature at which nearly every swap is taken."""
+def _mean_cost(both: np.ndarray, at: Sites, start: np.ndarray) -> float:
+    """What a core costs on average."""
     return float((both * at.hops[np.ix_(start, start)]).sum() / max(1, len(both)))

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -30,13 +31,8 @@ BASELINES: Mapping[str, Callable[[Cutter], Packing]] = {"halving": halving, "equ
 
 
 def baseline_packings(cutter: Cutter) -> dict[str, Packing]:
-    """By name; without those that find nothing."""
-    found = {}
-    for name, cut in BASELINES.items():
-        packing = settle(cutter, lambda cut=cut: cut(cutter))  # type: ignore[misc]
-        if packing is not None:
-            found[name] = packing
-    return found
+    """By name.  Raises TargetError where one of them finds nothing."""
+    return {name: settle(cutter, partial(cut, cutter)) for name, cut in BASELINES.items()}
 
 
 def _each_layer(cutter: Cutter, start: Callable[[Part], int], more: Callable[[int], int]) -> Packing:

@@ -4,8 +4,8 @@
     /layers/<i>/u   currents, and
     /layers/<i>/v   potentials, after each step, after the reset of those that fired
 
-Arrays are [neurons, steps] or [channels, rows, columns, steps], with samples in front where the input has them.
-i is the number of the layer in a NetX file, and elsewhere counts populations in their order.
+Arrays are [neurons, steps] or [channels, rows, columns, steps], with samples in front where the input has
+them.  i is the number of the layer in a NetX file, and elsewhere counts populations in their order.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ def _runs(
     if free is not None and 3 * one > free:
         raise ConfigError(
             "the recorded state of one sample does not fit into memory", where="record",
-            got=f"{3 * one / 1e9:.1f} GB for {n:,} neurons and {n_steps:,} steps", expected=f"{free / 1e9:.1f} GB",
-            fix="record less, or give fewer steps",
+            got=f"{3 * one / 1e9:.1f} GB for {n:,} neurons and {n_steps:,} steps",
+            expected=f"{free / 1e9:.1f} GB", fix="record less, or give fewer steps",
         )  # fmt: skip
     together = max(1, min(n_samples, _AT_ONCE // one))
     probes = {
@@ -190,12 +190,11 @@ def _runs(
 
 
 def _list_overflows(found: Emulation, sample: int, layer: int, causes: np.ndarray) -> None:
-    for neuron, step in np.argwhere(causes):
-        for bit, cause in _CAUSES.items():
-            if causes[neuron, step] & bit:
-                found.n_overflows += 1
-                if len(found.overflows) < MOST_LISTED:
-                    found.overflows.append(Overflow(sample, layer, int(neuron), int(step), cause))
+    for bit, cause in _CAUSES.items():
+        places = np.argwhere(causes & bit)
+        found.n_overflows += len(places)
+        for neuron, step in places[: MOST_LISTED - len(found.overflows)]:
+            found.overflows.append(Overflow(sample, layer, int(neuron), int(step), cause))
 
 
 def _opened(
@@ -228,7 +227,8 @@ class _File(AbstractContextManager["h5py.File"]):
             full = (*((n_samples,) if batched else ()), *shapes[name], n_steps)
             for variable in record:
                 kind = _type_of(network.populations[name].unit, variable)
-                group.create_dataset(variable, full, kind, compression="gzip", compression_opts=1, shuffle=True)
+                packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+                group.create_dataset(variable, full, kind, **packed)
         return self._file
 
     def __exit__(self, *error: object) -> None:
@@ -242,7 +242,7 @@ def _type_of(unit: object, variable: str) -> str:
     if variable == "s":
         return "i1" if unit.rule.most < 128 else "i4"
     low, high = getattr(unit.rule, f"{variable}_low"), getattr(unit.rule, f"{variable}_high")
-    return "i4" if -(2**31) <= low and high < 2**31 else "i8"
+    return "i4" if low >= -(2**31) and high < 2**31 else "i8"
 
 
 def _write(

@@ -47,7 +47,16 @@ def _netx(path: Path, options: ReadOptions) -> Network:
     return read_netx(path, reset_interval=options.reset_interval, reset_offset=options.reset_offset)
 
 
-FORMATS: list[Format] = [Format("NetX (Lava)", _netx, suffix=".net", resets=True)]
+def _nir(path: Path, options: ReadOptions) -> Network:
+    from snnsim.hardware.loihi.nir_integer import read_nir_integer
+
+    return read_nir_integer(path)
+
+
+FORMATS: list[Format] = [
+    Format("NetX (Lava)", _netx, suffix=".net", resets=True),
+    Format("NIR of an integer network", _nir, suffix=".nir"),
+]
 
 
 def read_hardware(path: Path | str, options: ReadOptions | None = None) -> Network:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnsim.hardware.layout import weights_of
+from snnsim.integer_neurons import IntegerLIF
 from snnsim.layers import Conv, Dense, LayerRule, Window
 from snnsim.network import Network
 from snnsim.population import Population
@@ -81,9 +82,9 @@ def _parameter(name: str) -> Callable[[Subject], Found]:
 def _current_decays(subject: Subject) -> Found:
     """Of neurons that have a current."""
     for key, population in subject.populations.items():
-        rule = getattr(population.unit, "rule", None)
-        if rule is not None and rule.synapse == "current":
-            yield f"populations.{key}", np.atleast_1d(np.asarray(population.unit.decay_u, np.float64))
+        unit = population.unit
+        if isinstance(unit, IntegerLIF) and unit.rule.synapse == "current":
+            yield f"populations.{key}", np.atleast_1d(np.asarray(unit.decay_u, np.float64))
 
 
 def _bias_mantissas(subject: Subject) -> Found:
@@ -198,8 +199,8 @@ def _of_windows(value: Callable[[Window], np.ndarray]) -> Callable[[Subject], Fo
 def _strides(subject: Subject) -> Found:
     for where, _, rule in subject.rules():
         if isinstance(rule, Window):
-            yield where, str(rule.stride_h)
-            yield where, str(rule.stride_w)
+            for stride in {rule.stride_h, rule.stride_w}:
+                yield where, str(stride)
 
 
 MEASURES: Mapping[str, Callable[[Subject], Found]] = {

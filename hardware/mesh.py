@@ -31,6 +31,21 @@ def sites(mesh: Mesh, n_cores: int) -> Sites:
     return Sites(xy, np.abs(xy[:, None] - xy[None]).sum(axis=2), chips)
 
 
+def link_loads(traffic: np.ndarray, xy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Spikes over each link between neighbouring routers, both directions together, first along x, then y.
+
+    traffic  float64[n_cores, n_cores]; xy  int64[n_cores, 2]
+    Returns float64[height, width - 1] of links along x and float64[height - 1, width] along y.
+    """
+    width, height = xy.max(axis=0, initial=0) + 1
+    along_x, along_y = np.zeros((height, width - 1)), np.zeros((height - 1, width))
+    for source, target in np.argwhere(traffic > 0):
+        (x0, y0), (x1, y1), n = xy[source], xy[target], traffic[source, target]
+        along_x[y0, min(x0, x1) : max(x0, x1)] += n
+        along_y[min(y0, y1) : max(y0, y1), x1] += n
+    return along_x, along_y
+
+
 def snake(at: Sites) -> np.ndarray:
     """int64[n_sites]: sites row by row, to and fro."""
     x, y = at.xy.T
@@ -42,7 +57,8 @@ def hilbert(at: Sites) -> np.ndarray:
     side = 1
     while side <= at.xy.max():
         side *= 2
-    return np.argsort([_along(side, int(x), int(y)) for x, y in at.xy], kind="stable")
+    points = at.xy if at.xy[:, 0].max() <= at.xy[:, 1].max() else at.xy[:, ::-1]  # its first half is upright
+    return np.argsort([_along(side, int(x), int(y)) for x, y in points], kind="stable")
 
 
 def _along(side: int, x: int, y: int) -> int:

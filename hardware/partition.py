@@ -178,17 +178,12 @@ def _fill_block(
         begin = part.end
 
 
-def settle(cutter: Cutter, cut: Callable[[], Packing]) -> Packing | None:
-    """Pack until the output axons hold; None where they do not within some rounds."""
+def settle(cutter: Cutter, cut: Callable[[], Packing]) -> Packing:
+    """Pack until the output axons hold.  Raises TargetError where a unit does not fit, or they never do."""
     for layer_fan in cutter.fan:
         layer_fan[:] = 0
     for turn in range(_ROUNDS):
-        try:
-            packing = cut()
-        except TargetError:
-            if turn == 0:
-                raise
-            return None
+        packing = cut()
         found = fans(cutter.layers, packing, cutter.storage.cull_zeros)
         if all(_outputs(cutter, core, found) <= cutter.capacity[OUTPUTS] for core in packing):
             cutter.fan = [layer_fan.astype(np.float64) for layer_fan in found]
@@ -196,7 +191,12 @@ def settle(cutter: Cutter, cut: Callable[[], Packing]) -> Packing | None:
         for mine, layer_fan in zip(cutter.fan, found, strict=True):
             # what moves with every cut settles as the most that any unit of the layer needs
             np.maximum(mine, layer_fan if turn < _ROUNDS // 2 else layer_fan.max(initial=0), out=mine)
-    return None
+    raise TargetError(
+        "no packing holds with its output axons",
+        where="network",
+        expected=f"at most {cutter.capacity[OUTPUTS]:,.0f} a core",
+        fix="make the target layers smaller, or use encodings that let them lie on fewer cores",
+    )
 
 
 def _outputs(cutter: Cutter, core: list[Part], fan: list[np.ndarray]) -> float:

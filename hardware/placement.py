@@ -18,11 +18,13 @@ import numpy as np
 from snnsim.errors import TargetError
 from snnsim.hardware.arrange import arrange, cost
 from snnsim.hardware.layout import Layer, layers_of
-from snnsim.hardware.mesh import Sites, sites
+from snnsim.hardware.mesh import Sites, link_loads, sites
 from snnsim.hardware.partition import Cutter, Packing, fans, fill, lower_bound, orders, settle
-from snnsim.hardware.resources import OUTPUTS, Part, Storage, sources_of, units_of
-from snnsim.hardware.targets import RESOURCES, Target, get_target
+from snnsim.hardware.resources import Part, Storage, sources_of, units_of
+from snnsim.hardware.targets import RESOURCES, Mesh, Target, get_target
 from snnsim.network import Network
+
+_GLANCE = 0.1  # of the effort, to choose among packings of as few cores
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +57,7 @@ class Placement:
     """
 
     target: str
+    mesh: Mesh
     storage: Storage
     cores: tuple[Core, ...]
     xy: np.ndarray
@@ -65,6 +68,11 @@ class Placement:
     spike_hops: float
     measured: bool
     _core_of: Mapping[str, np.ndarray] = field(repr=False)
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """Those that are on the cores."""
+        return tuple(self._core_of)
 
     @property
     def n_cores(self) -> int:
@@ -83,6 +91,11 @@ class Placement:
     def utilisation(self) -> np.ndarray:
         """float64[n_cores, 6]: what is taken, as a part of what there is; 0 where no limit is known."""
         return np.array([core.need for core in self.cores]) / np.array([*self.capacity.values()])
+
+    @property
+    def max_link_load(self) -> float:
+        """Spikes in a step over the busiest link between two routers, both directions together."""
+        return float(max((load.max(initial=0.0) for load in link_loads(self.traffic, self.xy)), default=0.0))
 
     def core_of(self, population: str) -> np.ndarray:
         """int64[n]: the core of each neuron.  Raises TargetError for a population that is not on cores."""
@@ -106,6 +119,7 @@ class Placement:
                 if np.isfinite(self.capacity[name])
             },
             "spike_hops": self.spike_hops,
+            "max_link_load": self.max_link_load,
             "spikes_between_cores": float(self.traffic.sum() - np.trace(self.traffic)),
             "traffic_measured": self.measured,
             "storage": {
@@ -149,8 +163,9 @@ def place(
     packings = _packings(cutter)
     fewest = [packing for packing in packings if len(packing) == min(map(len, packings))]
     _check_cores(len(fewest[0]), found, chips)
-    placements = [placement_of(cutter, packing, spikes, seed, traffic is not None) for packing in fewest]
-    return min(placements, key=lambda placement: placement.spike_hops)
+    tried = [placement_of(cutter, packing, spikes, seed, effort=_GLANCE) for packing in fewest]
+    best = fewest[int(np.argmin([placement.spike_hops for placement in tried]))]
+    return placement_of(cutter, best, spikes, seed, measured=traffic is not None)
 
 
 def _check_cores(n_cores: int, target: Target, chips: int) -> None:
@@ -160,42 +175,44 @@ def _check_cores(n_cores: int, target: Target, chips: int) -> None:
             f"{target.name} has too few cores",
             where="cores.most",
             got=n_cores,
-            expected=limit.text() + (f" a chip, {chips} chips" if chips > 1 else " on one chip"),
+            expected=f"{limit.text()}, with chips={chips}",
             fix=limit.fix,
         )
 
 
 def _packings(cutter: Cutter) -> list[Packing]:
     """Different packings, by several orders of the layers."""
-    found = []
+    found: list[Packing] = []
+    refusals: list[TargetError] = []
     for order, coarse in itertools.product(orders(cutter), (False, True)):
-        packing = settle(cutter, partial(fill, cutter, order, coarse))
-        if packing is not None and packing not in found:
+        try:
+            packing = settle(cutter, partial(fill, cutter, order, coarse))
+        except TargetError as error:
+            refusals.append(error)
+            continue
+        if packing not in found:
             found.append(packing)
     if not found:
-        raise TargetError(
-            "no packing holds with its output axons",
-            where="network",
-            expected=f"at most {cutter.capacity[OUTPUTS]:,.0f} a core",
-            fix="make the target layers smaller, or use encodings that let them lie on fewer cores",
-        )
+        raise refusals[0]
     return found
 
 
 def placement_of(
-    cutter: Cutter, packing: Packing, spikes: list[np.ndarray], seed: int, measured: bool
+    cutter: Cutter, packing: Packing, spikes: list[np.ndarray], seed: int, *, measured: bool = False,
+    effort: float = 1.0,
 ) -> Placement:  # fmt: skip
     """The placement of a packing, arranged for the least spikes x hops."""
     layers, target, cull = cutter.layers, cutter.target, cutter.storage.cull_zeros
     if target.mesh is None:
         raise TargetError("networks are not placed on the cores of this target", where=target.name)
-    packing = sorted(packing, key=lambda core: min((part.layer, part.first, part.begin) for part in core))
+    packing = sorted(packing, key=_main_part)
     at: Sites = sites(target.mesh, len(packing))
     traffic = core_traffic(layers, packing, spikes, cull)
-    site = arrange(traffic, at, seed)
+    site = arrange(traffic, at, seed, effort)
     cutter.fan = [fan.astype(np.float64) for fan in fans(layers, packing, cull)]
     return Placement(
         target=target.name,
+        mesh=target.mesh,
         storage=cutter.storage,
         cores=tuple(_core(cutter, parts) for parts in packing),
         xy=at.xy[site],
@@ -207,6 +224,12 @@ def placement_of(
         measured=measured,
         _core_of={layer.name: core for layer, core in zip(layers, _cores(layers, packing), strict=True)},
     )
+
+
+def _main_part(core: list[Part]) -> tuple[int, int, int]:
+    """Layer and beginning of the largest part: cores are numbered along the layers."""
+    part = max(core, key=lambda part: part.n)
+    return part.layer, part.first, part.begin
 
 
 def _core(cutter: Cutter, parts: list[Part]) -> Core:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from snnsim.hardware.targets import Format, Mesh, Target, limits
+from snnsim.integer_rule import RULES
 
 _NENGO = "nengo-loihi"
 _BLOCK = f"{_NENGO} block.py"
@@ -22,7 +23,6 @@ _LOIHI_NEURON = (
     ("threshold", "multiple", 64, "", f"{_LAVA}: a 17-bit mantissa times 2^6", "read"),
     ("bias", "least", -4095 * 128, "", f"{_NENGO} BIAS_MAN_MAX, BIAS_EXP_MAX", "read"),
     ("bias", "most", 4095 * 128, "", f"{_NENGO} BIAS_MAN_MAX, BIAS_EXP_MAX", "read"),
-    ("bias", "multiple", 1, "", f"{_NENGO} BIAS_MAN_MAX, BIAS_EXP_MAX", "read"),
     ("bias_mantissa", "most", 4095, "", f"{_NENGO} BIAS_MAN_MAX: mantissa times 2^0 to 2^7", "read"),
     ("decay_u", "least", 1, "4096ths", f"{_LAVA}: the register is du = decay - 1", "read"),
     ("decay_u", "most", 4096, "4096ths", _LAVA, "read"),
@@ -37,7 +37,7 @@ LOIHI1 = Target(
     name="loihi1",
     title="Intel Loihi 1, one chip",
     limits=limits((
-        ("cores", "most", 128, "", f"{_NENGO} hardware/allocators.py; SANA-FE arch/loihi.yaml", "read"),
+        ("cores", "most", 128, "a chip", f"{_NENGO} hardware/allocators.py; SANA-FE arch/loihi.yaml", "read"),
         ("neurons", "most", 1024, "a core", f"{_BLOCK} MAX_COMPARTMENTS", "read"),
         ("input_axons", "most", 4096, "a core", _BLOCK, "read"),
         ("output_axons", "most", 4096, "a core", _BLOCK, "read"),
@@ -58,7 +58,7 @@ LOIHI2 = Target(
     name="loihi2",
     title="Intel Loihi 2, one chip",
     limits=limits((
-        ("cores", "most", 128, "", "open-neuromorphic.org; 120 in other texts", "read"),
+        ("cores", "most", 128, "a chip", "open-neuromorphic.org; 120 in other texts", "read"),
         ("neurons", "most", 4095, "a core", f"{_LOGS}: 3584 neurons print as 87.52 %", "inferred"),
         ("input_axons", "most", 16000, "a core", f"{_LOGS}: 784 axons print as 4.90 %", "inferred"),
         ("output_axons", "most", 16384, "a core", f"{_LOGS}: AxonMap, 64 print as 0.40 %", "inferred"),
@@ -90,7 +90,6 @@ XYLO = Target(
         ("weight", "multiple", 1, "", f"{_XYLO}: 8 bits", "read"),
         ("threshold", "least", 1, "", f"{_XYLO}: 16 bits", "read"),
         ("threshold", "most", 32767, "", f"{_XYLO}: 16 bits", "read"),
-        ("threshold", "multiple", 1, "", f"{_XYLO}: 16 bits", "read"),
         ("bias", "least", -32768, "", f"{_XYLO}: 16 bits", "read"),
         ("bias", "most", 32767, "", f"{_XYLO}: 16 bits", "read"),
         ("decay_u", "least", 0, "shift", f"{_XYLO}: dash of the synapse", "read"),
@@ -117,7 +116,6 @@ TINYODIN = Target(
         ("weight", "multiple", 1, "", f"{_ODIN}: 4 bits", "read"),
         ("threshold", "least", 1, "", f"{_ODIN}: 12 bits", "read"),
         ("threshold", "most", 2047, "", f"{_ODIN}: 12 bits, of which a potential reaches 0x7FF", "read"),
-        ("threshold", "multiple", 1, "", f"{_ODIN}: 12 bits", "read"),
         ("bias", "least", 0, "", f"{_ODIN}: neurons have none", "read"),
         ("bias", "most", 0, "", f"{_ODIN}: neurons have none", "read"),
         ("decay_v", "least", 0, "a step", f"{_ODIN}: 7 bits", "read"),
@@ -143,7 +141,6 @@ RANC = Target(
         ("weight", "multiple", 1, "", f"{_RANC}: 9 bits", "read"),
         ("threshold", "least", 0, "", f"{_RANC}: 9 bits", "read"),
         ("threshold", "most", 255, "", f"{_RANC}: 9 bits", "read"),
-        ("threshold", "multiple", 1, "", f"{_RANC}: 9 bits", "read"),
         ("bias", "least", -256, "", f"{_RANC}: the leak, 9 bits", "read"),
         ("bias", "most", 255, "", f"{_RANC}: the leak, 9 bits", "read"),
         ("refractory", "most", 0, "ticks", f"{_RANC}: neurons have none", "read"),
@@ -190,22 +187,21 @@ SPECK = Target(
 
 
 def _generic(bits: int) -> Target:
-    high, mine = 2 ** (bits - 1) - 1, "integer arithmetic of that width, with sums of 32 bits"
+    high, mine = 2 ** (bits - 1) - 1, f"weights of {bits} bits, state of {2 * bits}: snn/integer_rule.py"
+    rule = RULES[f"generic-int{bits}"]
     return Target(
         name=f"generic-int{bits}",
-        title=f"a processor without floating point: weights of {bits} bits, state of 32",
+        title=f"a processor without floating point: weights of {bits} bits, state of {2 * bits}",
         limits=limits((
             ("unit", "one_of", _UNITS, "", mine, "ours"),
             ("connection", "one_of", _LAYERS, "", mine, "ours"),
             ("weight", "least", -high - 1, "", mine, "ours"),
             ("weight", "most", high, "", mine, "ours"),
             ("weight", "multiple", 1, "", mine, "ours"),
-            ("threshold", "least", 0, "", mine, "ours"),
-            ("threshold", "most", 2**31 - 1, "", mine, "ours"),
-            ("threshold", "multiple", 1, "", mine, "ours"),
-            ("bias", "least", -(2**31), "", mine, "ours"),
-            ("bias", "most", 2**31 - 1, "", mine, "ours"),
-            ("bias", "multiple", 1, "", mine, "ours"),
+            ("threshold", "least", 1, "", mine, "ours"),
+            ("threshold", "most", rule.v_high, "", mine, "ours"),
+            ("bias", "least", rule.v_low, "", mine, "ours"),
+            ("bias", "most", rule.v_high, "", mine, "ours"),
             ("delay", "most", 255, "steps", "a ring of 8-bit slots", "ours"),
         )),
     )  # fmt: skip

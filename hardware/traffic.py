@@ -16,7 +16,7 @@ def measure(
     network: Network, inputs: Mapping[str, np.ndarray], n_steps: int, *, repeat: int = 1,
     threads: int | None = None,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    """Spikes of each neuron in a step, by population and input: float64[n], a mean over samples and steps.
+    """Spikes of each neuron in a step, by population: float64[n], a mean over samples and steps.
 
     inputs   by stimulus float64[n_samples, n], shown for `repeat` steps; or float64[n_samples, n_given, n]:
              amounts for each of the first steps
@@ -28,6 +28,6 @@ def measure(
     for begin in range(0, n_samples, _AT_ONCE):
         some = {name: values[begin : begin + _AT_ONCE] for name, values in inputs.items()}
         result = simulator.evaluate(some, n_steps, repeat=repeat, keep_counts=True, stop_early=False)
-        for name, counts in result.counts.items():
-            totals[name] = totals.get(name, 0.0) + counts.sum(axis=0)
+        for name in network.populations:
+            totals[name] = totals.get(name, 0.0) + result.counts[name].sum(axis=0)
     return {name: np.abs(total) / (n_samples * n_steps) for name, total in totals.items()}

@@ -96,14 +96,19 @@ def update_conductance(
     potential      F[n]      changed  mV, relative to rest
     refractory     int32[n]  changed  steps left, one less
     g_exc, g_inh   F[n]      changed  nS
-    arrived_*      F[n]      changed  nS    set to zero
+    arrived_*      F[n]      changed  nS    set to zero; None where it has been added to g_exc, g_inh
     spiked         uint8[n]  written  1 where the threshold was reached; `neurons.reset` does the rest
     leak ...       F or F[n]          see the top of this file
     """
     zero = potential.dtype.type(0)
     total = np.int32(0)
     for k in range(potential.size):
-        exc, inh = g_exc[k] + arrived_exc[k], g_inh[k] + arrived_inh[k]
+        exc, inh = g_exc[k], g_inh[k]
+        if arrived_exc is not None:
+            exc += arrived_exc[k]
+            inh += arrived_inh[k]
+            arrived_exc[k] = zero
+            arrived_inh[k] = zero
         x = at(leak, k) + at(gain, k) * (exc + inh)
         y = at(drive, k) + (at(v_exc, k) * exc + at(v_inh, k) * inh)
         before, held = potential[k], refractory[k] > 0
@@ -116,6 +121,4 @@ def update_conductance(
         refractory[k] = max(refractory[k] - np.int32(1), np.int32(0))
         g_exc[k] = at(c_exc, k) * exc
         g_inh[k] = at(c_inh, k) * inh
-        arrived_exc[k] = zero
-        arrived_inh[k] = zero
     return total

@@ -62,7 +62,7 @@ def deliver(
     add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads):
     """Add the synapses of the first `waiting` spikes of the queue to all ranges of a thread."""
     if waiting > 0:
@@ -71,7 +71,7 @@ def add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads):
             add_queued(buffer, queue, layout, rows.start, rows.synapse, waiting, r)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def locate(queue, rows, waiting, r):
     """Where the synapses of the queued spikes onto range r lie: the first, and the one behind the last.
 
@@ -89,7 +89,7 @@ def locate(queue, rows, waiting, r):
         queue.high[i] = base + rows.start[table + queue.n_delays[i]]
 
 
-@njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+@njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
 def add_queued(buffer, queue, layout, start, synapse, waiting, r):
     """Add the located synapses of the first `waiting` spikes of the queue to range r, in order.
 

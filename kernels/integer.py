@@ -15,12 +15,14 @@ TO_ZERO, FLOOR, NEAREST_EVEN = range(3)
 ZERO, SUBTRACT, VALUE = range(3)  # what v becomes after a spike
 (
     DECAY, ROUNDING, HAS_CURRENT, INPUT_FIRST, INPUT_SHIFT, A_LOW, A_HIGH, A_WRAPS, U_LOW, U_HIGH, U_WRAPS,
-    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, INPUT_DROP, RESET_EVERY, RESET_AT,
-    PART, OUTPUT_BITS, RELU, KEEPS, N_RULE,
-) = range(27)  # fmt: skip
+    V_LOW, V_HIGH, V_WRAPS, LIMITED_CHANGE, COMPARE_ABOVE, RESET, MOST, N_CURRENTS, INPUT_DROP, RESET_EVERY,
+    RESET_AT, PART, OUTPUT_BITS, RELU, KEEPS, EACH_SPIKE, ALIASED, N_RULE,
+) = range(29)  # fmt: skip
 FIRES, WHOLE, DELTA, SIGMA = range(4)  # PART: a neuron that fires, or which part of a sigma-delta neuron
-THRESHOLD, DECAY_U, DECAY_U2, DECAY_V, BIAS, V_RESET, REFRACTORY, N_VALUES = range(8)
-U, U2, COUNTDOWN, OVERFLOW, N_STATE = range(5)
+(
+    THRESHOLD, DECAY_U, DECAY_U2, DECAY_V, BIAS, V_RESET, REFRACTORY, LEAST, ALIAS, N_VALUES,
+) = range(10)  # fmt: skip
+U, U2, COUNTDOWN, OVERFLOW, ALIAS_SPIKES, N_STATE = range(6)
 LEFT_A, LEFT_U, LEFT_V = 1, 2, 4  # which of them left its range, in OVERFLOW
 
 
@@ -81,58 +83,107 @@ def fire_integer(potential, state, arrived, value, rule, count, unit, amount):
 
     potential     float64[n]             changed  whole
     state         int64[N_STATE, n]      changed
-    arrived       float64[1 or 2, n]     sums of inputs, whole
+    arrived       float64[1 or 2, n]     sums of inputs, whole; with EACH_SPIKE, currents after them
+                  (limit_each)
     value         int64[N_VALUES, n]     parameters
     rule          int64[N_RULE]
     count         int32[n]               changed  spikes so far
     unit, amount  int32[n], float64[n]   written: the events, ascending
     """
-    n_events = 0
-    kind, rounding, shift = rule[DECAY], rule[ROUNDING], rule[INPUT_SHIFT]
-    has_current, input_first, above = rule[HAS_CURRENT], rule[INPUT_FIRST], rule[COMPARE_ABOVE]
     for k in range(potential.size):
-        left, drive = 0, np.int64(0)
-        for c in range(rule[N_CURRENTS]):
-            a = np.int64(arrived[c, k]) >> rule[INPUT_DROP]
-            a = a << shift if shift >= 0 else a >> -shift
-            held = into_range(a, rule[A_LOW], rule[A_HIGH], rule[A_WRAPS])
-            left |= LEFT_A * (held != a)
-            if not has_current:
-                drive += held
-                continue
-            u, decay = state[U + c, k], value[DECAY_U + c, k]
-            summed = u + held if input_first else decayed(u, decay, kind, rounding) + held
-            u = into_range(summed, rule[U_LOW], rule[U_HIGH], rule[U_WRAPS])
-            left |= LEFT_U * (u != summed)
-            if input_first:
-                u = decayed(u, decay, kind, rounding)
-            state[U + c, k] = u
-            drive += u
-        v = np.int64(potential[k])
+        drive = advance_currents(k, state, arrived, value, rule)
+        spikes = state[ALIAS_SPIKES, k]
         if state[COUNTDOWN, k] > 0:
             state[COUNTDOWN, k] -= 1
         else:
-            change = decayed(v, value[DECAY_V, k], kind, rounding) - v + drive + value[BIAS, k]
-            if rule[LIMITED_CHANGE]:
-                limited = into_range(change, rule[V_LOW], rule[V_HIGH], rule[V_WRAPS])
-                left |= LEFT_V * (limited != change)
-                change = limited
-            summed = v + change
-            v = into_range(summed, rule[V_LOW], rule[V_HIGH], rule[V_WRAPS])
-            left |= LEFT_V * (v != summed)
-            threshold, spikes, rest = value[THRESHOLD, k], 0, v
-            while spikes < rule[MOST] and (rest > threshold or (rest == threshold and not above)):
-                spikes += 1
-                rest -= threshold
-                if rule[RESET] != SUBTRACT:
-                    break
-            if spikes > 0:
-                v = rest if rule[RESET] == SUBTRACT else value[V_RESET, k]
-                state[COUNTDOWN, k] = value[REFRACTORY, k]
-                count[k] += np.int32(spikes)
-                unit[n_events] = k
-                amount[n_events] = spikes
-                n_events += 1
-            potential[k] = v
-        state[OVERFLOW, k] = left
+            spikes += advance_potential(k, drive, rule[MOST] - spikes, potential, state, value, rule)
+        state[ALIAS_SPIKES, k] = spikes
+        if rule[ALIASED] and spikes > 0 and value[ALIAS, k] >= 0:
+            other = value[ALIAS, k]
+            state[ALIAS_SPIKES, other] = min(state[ALIAS_SPIKES, other] + spikes, rule[MOST])
+    n_events = 0
+    for k in range(potential.size):
+        spikes = state[ALIAS_SPIKES, k]
+        if spikes > 0:
+            state[ALIAS_SPIKES, k] = 0
+            count[k] += np.int32(spikes)
+            unit[n_events] = k
+            amount[n_events] = spikes
+            n_events += 1
     return n_events
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_currents(k, state, arrived, value, rule):
+    """The currents of neuron k take what arrived; returns what they add to the potential."""
+    left, drive = state[OVERFLOW, k] if rule[EACH_SPIKE] else np.int64(0), np.int64(0)
+    shift = rule[INPUT_SHIFT]
+    for c in range(rule[N_CURRENTS]):
+        a = np.int64(arrived[c, k])
+        decay = value[DECAY_U + c, k]
+        if rule[EACH_SPIKE]:
+            u = decayed(a, decay, rule[DECAY], rule[ROUNDING])
+            state[U + c, k] = u
+            drive += u
+            continue
+        a >>= rule[INPUT_DROP]
+        a = a << shift if shift >= 0 else a >> -shift
+        held = into_range(a, rule[A_LOW], rule[A_HIGH], rule[A_WRAPS])
+        left |= LEFT_A * (held != a)
+        if not rule[HAS_CURRENT]:
+            drive += held
+            continue
+        u = state[U + c, k]
+        summed = (u if rule[INPUT_FIRST] else decayed(u, decay, rule[DECAY], rule[ROUNDING])) + held
+        u = into_range(summed, rule[U_LOW], rule[U_HIGH], rule[U_WRAPS])
+        left |= LEFT_U * (u != summed)
+        if rule[INPUT_FIRST]:
+            u = decayed(u, decay, rule[DECAY], rule[ROUNDING])
+        state[U + c, k] = u
+        drive += u
+    state[OVERFLOW, k] = left
+    return drive
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def advance_potential(k, drive, most, potential, state, value, rule):
+    """The potential of neuron k, and its reset; returns its spikes, up to `most`."""
+    low, high, wraps = rule[V_LOW], rule[V_HIGH], rule[V_WRAPS]
+    v, left = np.int64(potential[k]), np.int64(0)
+    change = decayed(v, value[DECAY_V, k], rule[DECAY], rule[ROUNDING]) - v
+    if rule[LIMITED_CHANGE]:
+        summed = into_range(change, low, high, True) + drive
+        change = into_range(summed, low, high, wraps)
+        left |= LEFT_V * (change != summed)
+        summed = change + value[BIAS, k]
+        change = into_range(summed, low, high, wraps)
+        left |= LEFT_V * (change != summed)
+    else:
+        change += drive + value[BIAS, k]
+    summed = v + change
+    v = into_range(summed, low, high, wraps)
+    left |= LEFT_V * (v != summed)
+    state[OVERFLOW, k] |= left
+    threshold, subtract, spikes, rest = value[THRESHOLD, k], rule[RESET] == SUBTRACT, 0, v
+    while spikes < most and (rest > threshold or (rest == threshold and not rule[COMPARE_ABOVE])):
+        spikes += 1
+        rest -= threshold
+        if not subtract:
+            break
+    if spikes > 0:
+        v = rest if subtract else value[V_RESET, k]
+        state[COUNTDOWN, k] = value[REFRACTORY, k]
+    elif v < value[LEAST, k]:
+        v = into_range(v - value[LEAST, k] if subtract else -value[V_RESET, k], low, high, wraps)
+    potential[k] = v
+    return spikes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def limit_each(current, overflow, rule):
+    """After one spike has been added to the currents: back into their range, with notes of which left it."""
+    for k in range(current.size):
+        held = min(max(current[k], np.float64(rule[U_LOW])), np.float64(rule[U_HIGH]))
+        if held != current[k]:
+            current[k] = held
+            overflow[k] |= LEFT_U

@@ -101,6 +101,29 @@ def _pack_piece(typing_context, flags, k, unit, at):
     return types.int64(flags, types.int64, unit, types.int64), codegen
 
 
+@intrinsic
+def flags_64(typing_context, flags, k):
+    """uint64: which of flags[k : k + 64], uint8, are not zero, the first as the lowest bit."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        found = builder.load(_vector_at(builder, data, args[1], 64, ir.IntType(8)), align=1)
+        mask = builder.icmp_unsigned("!=", found, ir.Constant(found.type, [0] * 64))
+        return builder.bitcast(mask, _INT64)
+
+    return types.uint64(flags, types.int64), codegen
+
+
+@intrinsic
+def lowest_bit(typing_context, bits):
+    """int64: the number of the lowest bit that is set; at least one is."""
+
+    def codegen(context, builder, signature, args):
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), codegen
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def pack(flags, unit):
     """List, ascending, which flags are not zero; returns how many.

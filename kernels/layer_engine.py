@@ -15,7 +15,17 @@ Twin: tests/oracle_layers.py.
 import numpy as np
 from numba import njit
 
-from snnsim.kernels.integer import FIRES, PART, fire_integer, reset_at_intervals
+from snnsim.kernels.integer import (
+    EACH_SPIKE,
+    FIRES,
+    N_CURRENTS,
+    OVERFLOW,
+    PART,
+    U,
+    fire_integer,
+    limit_each,
+    reset_at_intervals,
+)
 from snnsim.kernels.layer_cells import fire_cells
 from snnsim.kernels.layer_layout import (
     CELLS,
@@ -128,7 +138,7 @@ def advance_sample(b, t, graph, cells, integers, given, outcome, sample, work):
         if graph.kind[p] == INPUT:
             n = take_given(b, t - given.begin, low, high, given, unit, amount)
         else:
-            current = collect(b, t, p, graph, given, outcome, sample, work)
+            current = collect(b, t, p, graph, integers, given, outcome, sample, work)
             n = np.int64(fire(p, t, graph, cells, integers, current, sample, work, unit, amount))
             moved = moved or n > 0
         sample.n_events[slot, p] = n
@@ -150,9 +160,13 @@ def size_of(amount, n):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def collect(b, t, p, graph, given, outcome, sample, work):
+def collect(b, t, p, graph, integers, given, outcome, sample, work):
     """What arrives at population p in step t of sample b; returns the current of its first channel."""
     low, high = graph.first[p], graph.first[p + 1]
+    if integers is not None:  # noqa: SIM102 -- alone, it is decided when the kernel is compiled
+        if graph.kind[p] == INTEGER and integers.rule[p, EACH_SPIKE]:
+            collect_each(b, t, p, graph, integers, outcome, sample, work)
+            return work.arrived[0, low:high]
     if t == 0 or t == given.begin or t == given.begin + given.steps or t == graph.bias_steps[p]:
         hold(b, t, p, graph, given, outcome, sample)
     constant = graph.kind[p] != CELLS and graph.kind[p] != INTEGER
@@ -166,6 +180,28 @@ def collect(b, t, p, graph, given, outcome, sample, work):
         if graph.rule[j] != MAX_POOL and t >= graph.delay[j] and not is_held(j, graph, given):
             arrive(b, j, t, work.arrived[graph.channel[j], low:high], graph, outcome, sample)
     return work.arrived[0, low:high]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def collect_each(b, t, p, graph, integers, outcome, sample, work):
+    """Currents of population p after each event that arrives, one after the other, kept in their range."""
+    low, high, first, rule = graph.first[p], graph.first[p + 1], integers.first[p], integers.rule[p]
+    overflow = sample.whole[OVERFLOW, first : first + high - low]
+    overflow[:] = 0
+    for c in range(rule[N_CURRENTS]):
+        work.arrived[c, low:high] = sample.whole[U + c, first : first + high - low]
+    for j in range(graph.incoming[p], graph.incoming[p + 1]):
+        if t < graph.delay[j]:
+            continue
+        q, slot = graph.source[j], (t - graph.delay[j]) % sample.n_events.shape[0]
+        unit = sample.unit[slot, graph.first[q] : graph.first[q + 1]]
+        amount = sample.amount[slot, graph.first[q] : graph.first[q + 1]]
+        current = work.arrived[graph.channel[j], low:high]
+        for e in range(sample.n_events[slot, q]):
+            added, graded = spread(j, unit[e : e + 1], amount[e : e + 1], 1, current, graph)
+            limit_each(current, overflow, rule)
+            outcome.added[b, j] += added
+            outcome.graded[b, j] += graded
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -279,10 +315,15 @@ def deliver(j, t, current, graph, sample):
     slot = (t - graph.delay[j]) % sample.n_events.shape[0]
     n = sample.n_events[slot, q]
     low, high = graph.first[q], graph.first[q + 1]
-    unit, amount = sample.unit[slot, low:high], sample.amount[slot, low:high]
+    return spread(j, sample.unit[slot, low:high], sample.amount[slot, low:high], n, current, graph)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def spread(j, unit, amount, n, current, graph):
+    """n events reach `current` by projection j; returns the numbers of additions."""
     base, shape = graph.weight_base[j], graph.shape[j]
+    n_source = graph.first[graph.source[j] + 1] - graph.first[graph.source[j]]
     if graph.rule[j] == DENSE:
-        n_source = high - low
         weight = graph.weight[base : base + n_source * current.size].reshape((n_source, current.size))
         return dense_events(current, unit, amount, n, weight)
     if graph.rule[j] == CONV:
@@ -290,5 +331,5 @@ def deliver(j, t, current, graph, sample):
         n_weights = size[0] * size[1] * size[2] * size[3]
         weight = graph.weight[base : base + n_weights].reshape(size)
         return conv_events(current, unit, amount, n, weight, shape)
-    index = graph.target_of[graph.index_base[j] : graph.index_base[j] + high - low]
+    index = graph.target_of[graph.index_base[j] : graph.index_base[j] + n_source]
     return one_to_one_events(current, unit, amount, n, graph.weight[base], index)

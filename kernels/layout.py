@@ -28,17 +28,22 @@ class Layout(NamedTuple):
     segment_n: np.ndarray  # [n_segments]
     segment_local: np.ndarray  # [n_segments]  first slot within the range (neurons)
     pop_first: np.ndarray  # [n_pops]  first unit of each population
-    range_size: np.ndarray  # [n_ranges]  neurons
+    range_size: np.ndarray  # [n_ranges]  neurons, and what fills up a cache line
     buffer_base: np.ndarray  # [n_ranges]  where the input buffer [block, 2**slot_bits] of a range starts
     immediate: np.ndarray  # [n_levels]  1 where zero-delay projections leave the level
 
 
 class Cells(NamedTuple):
-    """State of the neurons, index = unit - n_sources.  F is the precision of the network."""
+    """State of the neurons, index = unit - n_sources; that of a current is
+
+        range * 2**slot_bits + channel * range_size + slot of the neuron within the range
+
+    F is the precision of the network.
+    """
 
     potential: np.ndarray  # F[N]     mV  relative to rest
     carry: np.ndarray  # F[N]         mV  what rounding took from the potential
-    current: np.ndarray  # F[n_channels, N and what fills up a cache line]  pA, or nS of a conductance
+    current: np.ndarray  # F[n_ranges * 2**slot_bits]  pA, or nS of a conductance; at the slots of a buffer
     theta: np.ndarray  # F[N]         mV  adaptive part of the threshold
     refractory: np.ndarray  # int32[N]  steps left
 
@@ -61,7 +66,7 @@ class Spikes(NamedTuple):
 
     ids: np.ndarray  # int32[n_slots, n_units]  list l starts at column list_first[l]
     n_fired: np.ndarray  # int64[n_slots, n_lists]
-    buffer: np.ndarray  # F[...]  input that arrives within the current block
+    buffer: np.ndarray  # F[...]  input within the current block; Cells.current where that is a step
 
 
 class Rows(NamedTuple):
@@ -198,7 +203,7 @@ class Recorder(NamedTuple):
     variable: np.ndarray  # int64[n_p]  see kernels/engine.py
     every: np.ndarray  # int64[n_p]
     item_ptr: np.ndarray  # int64[n_p * n_ranges + 1]
-    item_neuron: np.ndarray  # int64[...]
+    item_index: np.ndarray  # int64[...]  in the array of the variable
     item_column: np.ndarray  # int64[...]
     frame_base: np.ndarray  # int64[n_p]
     width: np.ndarray  # int64[n_p]

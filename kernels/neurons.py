@@ -21,6 +21,8 @@ import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
+from snnsim.kernels.lanes import flags_64, lowest_bit
+
 CHUNK = 2048  # neurons at a time: working memory of this size stays in the first-level cache
 
 P_LEAK, DRIVE, P_V0, P_VC, P_CC, THRESHOLD, RESET, P_THETA, THETA_PLUS = 0, 1, 2, 3, 5, 7, 8, 9, 10
@@ -50,20 +52,24 @@ def update(
     carry                     F[n]      changed  mV, what rounding took from the potential; 0 after a spike
     refractory                int32[n]  changed  steps left
     exc, inh                  F[n]      changed  pA; inh = None for neurons with one current
-    arrived_exc, arrived_inh  F[n]      changed  pA, set to zero
+    arrived_exc, arrived_inh  F[n]      changed  pA, set to zero; None where it has been added to exc, inh
     spiked                    uint8[n]  written  1 where a spike was emitted
     p_leak, drive (mV), ..., threshold (mV)      parameters: F or F[n]
     """
     zero = potential.dtype.type(0)
     n_fired = np.int32(0)  # as wide as float32, so that a vector holds as many of both
     for k in range(potential.size):
-        current = exc[k] + arrived_exc[k]
-        arrived_exc[k] = zero
+        current = exc[k]
+        if arrived_exc is not None:
+            current += arrived_exc[k]
+            arrived_exc[k] = zero
         exc[k] = at(p_c_exc, k) * current
         change = at(drive, k) + at(p_v_exc, k) * current
         if inh is not None:
-            current = inh[k] + arrived_inh[k]
-            arrived_inh[k] = zero
+            current = inh[k]
+            if arrived_inh is not None:
+                current += arrived_inh[k]
+                arrived_inh[k] = zero
             inh[k] = at(p_c_inh, k) * current
             change += at(p_v_inh, k) * current
         before, held = potential[k], refractory[k] > 0
@@ -90,17 +96,22 @@ def reset(
     ids         int32[>= found + number of spikes]  written
     threshold, reset_to (mV), refractory_steps      parameters: scalars or arrays
     """
-    words = spiked[: spiked.size // 8 * 8].view(np.uint64)  # most are 0
-    for i in range((spiked.size + 7) // 8):
-        if i < words.size and words[i] == 0:
-            continue
-        for k in range(8 * i, min(8 * i + 8, spiked.size)):
-            if spiked[k] != 0:
-                over = potential[k] - at(threshold, k)
-                potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
-                refractory[k] = at(refractory_steps, k)
-                ids[found] = first_unit + k
-                found += 1
+    n = spiked.size
+    for first in range(0, n, 64):  # few spike: 64 flags at a time
+        fired = np.uint64(0)
+        if first + 64 <= n:
+            fired = flags_64(spiked, first)
+        else:
+            for k in range(first, n):
+                fired |= np.uint64(spiked[k] != 0) << np.uint64(k - first)
+        while fired != 0:
+            k = first + lowest_bit(fired)
+            fired &= fired - np.uint64(1)
+            over = potential[k] - at(threshold, k)
+            potential[k] = at(reset_to, k) + over if subtract else at(reset_to, k)
+            refractory[k] = at(refractory_steps, k)
+            ids[found] = first_unit + k
+            found += 1
     return found
 
 

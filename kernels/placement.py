@@ -36,9 +36,12 @@ def swap(a, b, site, tenant):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def anneal(key, n_moves, hot, cold, traffic, hops, site, tenant, best):
+def anneal(key, n_moves, hot, cold, traffic, hops, first, partner, near, site, tenant, best):
     """Swap cores with sites while the temperature falls from hot to cold; best: the best that was seen.
 
+    Half of the moves are to any site, half to one near a core that the moved one has traffic with.
+    first, partner  int64[n_cores + 1], int64[...]  cores with which core i has traffic: partner[first[i]:...]
+    near            int64[n_sites, m]  the sites nearest to each
     site    int64[n_cores]   changed   site of each core
     tenant  int64[n_sites]   changed   core at each site, -1: none
     best    int64[n_cores]   written
@@ -53,13 +56,17 @@ def anneal(key, n_moves, hot, cold, traffic, hops, site, tenant, best):
     temperature = hot
     for move in range(n_moves):
         mine = subkey(key, move)
-        a = site[int(uniform01(mine, 0) * n_cores)]
+        core = int(uniform01(mine, 0) * n_cores)
+        a, n_partners = site[core], first[core + 1] - first[core]
         b = int(uniform01(mine, 1) * n_sites)
+        if n_partners > 0 and uniform01(mine, 2) < 0.5:
+            other = partner[first[core] + int(uniform01(mine, 3) * n_partners)]
+            b = near[site[other], int(uniform01(mine, 4) * near.shape[1])]
         temperature *= cooling
         if a == b:
             continue
         change = swap_change(a, b, traffic, hops, site, tenant)
-        if change <= 0.0 or uniform01(mine, 2) < np.exp(-change / temperature):
+        if change <= 0.0 or uniform01(mine, 5) < np.exp(-change / temperature):
             swap(a, b, site, tenant)
             total += change
             if total < lowest:

@@ -10,6 +10,7 @@ import numpy as np
 from snnsim.errors import ConfigError
 from snnsim.integer_cells import MOST_INPUT
 from snnsim.kernels import layer_layout as k
+from snnsim.kernels.integer import EACH_SPIKE
 from snnsim.layer_program import LayerProgram
 
 
@@ -29,7 +30,7 @@ class Inputs:
     def events(self, program: LayerProgram) -> k.Given:
         """As the kernel reads them."""
         values, repeat = self.values, self.repeat
-        if repeat > 1 and _delayed(program):
+        if repeat > 1 and (_delayed(program) or _one_by_one(program)):
             values, repeat = np.repeat(values, repeat, axis=1), 1
         n_samples, n_given, n = values.shape
         found = np.flatnonzero(values)
@@ -44,6 +45,11 @@ def _delayed(program: LayerProgram) -> bool:
     """Is there an input that arrives in another step?"""
     graph = program.graph
     return bool(np.any(graph.delay[graph.kind[graph.source] == k.INPUT]))
+
+
+def _one_by_one(program: LayerProgram) -> bool:
+    """Does a population take events one by one, and so no sum of them that stays?"""
+    return program.integers is not None and bool(np.any(program.integers.rule[:, EACH_SPIKE]))
 
 
 def no_inputs(program: LayerProgram, n_samples: int) -> Inputs:

@@ -14,6 +14,7 @@ from snnsim.errors import ConfigError, FileError
 from snnsim.grid import STEP_LIMIT
 from snnsim.kernels import layer_layout as k
 from snnsim.kernels.integer import (
+    ALIAS_SPIKES,
     COUNTDOWN,
     LEFT_A,
     LEFT_U,
@@ -185,3 +186,4 @@ class BatchState:
             check_between(f"rows/whole of {name}", mine[:, [U, U2]], rule[U_LOW], rule[U_HIGH])
             check_between(f"rows/whole of {name}", mine[:, COUNTDOWN], 0, 2**31 - 1)
             check_between(f"rows/whole of {name}", mine[:, OVERFLOW], 0, LEFT_A | LEFT_U | LEFT_V)
+            check_between(f"rows/whole of {name}", mine[:, ALIAS_SPIKES], 0, 0)

@@ -21,7 +21,7 @@ _CODES = {
 }  # fmt: skip
 _VALUES = {
     k.THRESHOLD: "threshold", k.DECAY_U: "decay_u", k.DECAY_U2: "decay_u2", k.DECAY_V: "decay_v",
-    k.BIAS: "bias", k.V_RESET: "v_reset", k.REFRACTORY: "refractory",
+    k.BIAS: "bias", k.V_RESET: "v_reset", k.REFRACTORY: "refractory", k.LEAST: "floor",
 }  # fmt: skip
 
 
@@ -55,14 +55,15 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
         start=np.zeros((k.N_STATE, sum(sizes)), np.int64),
     )
     for p, name in enumerate(names):
-        unit = units.get(name)
-        if unit is None:
+        if name not in units:
             continue
-        at = first[p] + place[name]
+        unit, at = units[name], first[p] + place[name]
         if isinstance(unit, SigmaDelta):
             found.rule[p] = _sigma_delta_row(unit)
             found.value[k.THRESHOLD, at], found.value[k.BIAS, at] = unit.threshold, unit.bias
             continue
+        if not isinstance(unit, IntegerLIF):
+            raise ConfigError("not an integer neuron", where=f"populations.{name}.neuron", got=unit.KIND)
         found.rule[p] = rule_row(unit.rule, unit.synapse.n_currents)
         if unit.reset_every is not None:
             found.rule[p, [k.RESET_EVERY, k.RESET_AT]] = unit.reset_every, unit.reset_at
@@ -70,9 +71,24 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
             value = getattr(unit, key)
             if key == "v_reset" and unit.rule.reset != "value":
                 value = 0
-            found.value[row, at] = 0 if value is None else np.asarray(value)
+            absent = unit.rule.v_low if key == "floor" else 0
+            found.value[row, at] = absent if value is None else np.asarray(value)
         found.start[k.U : k.U2 + 1, at] = np.asarray(unit.u_init)
+        if unit.alias is not None:
+            found.rule[p, k.ALIASED] = 1
+            found.value[k.ALIAS, at] = _aliases(np.asarray(unit.alias), place[name], f"populations.{name}")
     return found
+
+
+def _aliases(alias: np.ndarray, place: np.ndarray, where: str) -> np.ndarray:
+    if np.any(alias >= place.size):
+        raise ConfigError(
+            "no such neuron", where=f"{where}.neuron.alias", got=int(alias.max()),
+            expected=f"-1, or below {place.size}",
+        )  # fmt: skip
+    if np.any(place != np.arange(place.size)):
+        raise ConfigError("a map has no aliases", where=f"{where}.neuron.alias", fix="use dense layers")
+    return alias.astype(np.int64)
 
 
 def rule_row(rule: IntegerRule, n_currents: int = 1) -> np.ndarray:
@@ -83,6 +99,7 @@ def rule_row(rule: IntegerRule, n_currents: int = 1) -> np.ndarray:
     row[k.INPUT_SHIFT], row[k.LIMITED_CHANGE], row[k.MOST] = rule.input_shift, rule.limited_change, rule.most
     row[k.INPUT_DROP] = rule.input_drop
     row[k.COMPARE_ABOVE], row[k.N_CURRENTS] = rule.compare == "above", n_currents
+    row[k.EACH_SPIKE] = rule.each_spike
     for at, letter in ((k.A_LOW, "a"), (k.U_LOW, "u"), (k.V_LOW, "v")):
         row[at : at + 3] = [
             getattr(rule, f"{letter}_low"),

@@ -22,7 +22,11 @@ from snnsim.models import Delta, Synapse
 
 __all__ = ["INTEGER_NEURONS", "RULES", "IntegerLIF", "IntegerNeuron", "IntegerRule", "SigmaDelta"]
 
-_WHOLE = ("threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init")
+_WHOLE = (
+    "threshold", "decay_u", "decay_u2", "decay_v", "bias", "v_reset", "refractory", "v_init", "u_init",
+    "floor",
+    "alias",
+)  # fmt: skip
 _DECAYS = {"fraction": 4096, "shift": 62, "linear": LIMIT}
 
 
@@ -44,7 +48,11 @@ class IntegerLIF(IntegerNeuron):
     decay_u2          of a second current, for neurons with two: projections say which by `receptor`, "exc"
                       for the first, "inh" for the second
     refractory        steps in which v stands still after a spike, while currents go on
-    reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; without: never
+    floor             a potential below it is reset as well, without a spike
+    alias             for each neuron another one of the population, which then spikes as often, beside its
+                      own spikes, up to rule.most in all; -1: none.  Ascending: what an alias before has got
+                      in the step is passed on, what one behind gets is not
+    reset_every       state goes back to zero before the steps t with t % reset_every = reset_at; None: never
     """
 
     KIND = "integer_lif"
@@ -58,6 +66,12 @@ class IntegerLIF(IntegerNeuron):
     refractory: Values = values(0, low=0, high=2**31 - 1, help="steps without a change of v after a spike")
     v_init: Values = values(0, low=-LIMIT, high=LIMIT, help="potential at the start")
     u_init: Values = values(0, low=-LIMIT, high=LIMIT, help="current at the start")
+    floor: Values | None = values(
+        None, low=-LIMIT, high=LIMIT, help="below it v is reset without a spike; without: never"
+    )
+    alias: Values | None = values(
+        None, low=-1, high=COUNT_LIMIT, help="number of a neuron that spikes with this one, or -1"
+    )
 
     reset_every: int | None = integer(None, low=1, high=COUNT_LIMIT, help="steps from one reset to the next")
     reset_at: int = integer(0, low=0, high=COUNT_LIMIT, help="of such an interval, the step with the reset")
@@ -93,6 +107,8 @@ class IntegerLIF(IntegerNeuron):
             )  # fmt: skip
         for name in decays:
             self._bound(name, 0, _DECAYS[rule.decay], where)
+        if self.floor is not None:
+            self._bound("floor", rule.v_low, rule.v_high, where)
 
     def _bound(self, name: str, low: int, high: int, where: str) -> None:
         found = np.asarray(getattr(self, name))
@@ -136,11 +152,13 @@ class SigmaDelta(IntegerNeuron):
     """
 
     KIND = "sigma_delta"
-    part: str = choice("sigma_delta", "delta", "sigma", default="sigma_delta", help="which part of it there is")
-    threshold: Values = values(0, low=0, high=2**31 - 1, help="smallest change that is sent")
+    part: str = choice("sigma_delta", "delta", "sigma", default="sigma_delta", help="which part of it")
+    threshold: Values = values(  # type: ignore[assignment,misc]
+        0, low=0, high=2**31 - 1, help="smallest change that is sent"
+    )
     bias: Values = values(0, low=-(2**31), high=2**31 - 1, help="added to the sum")
     activation: str = choice("relu", "unit", default="relu", help="of the sum; unit: none")
-    input_shift: int = integer(0, low=0, high=24, help="bits that values from outside are shifted to the left")
+    input_shift: int = integer(0, low=0, high=24, help="bits that what arrives is shifted to the left")
     output_shift: int = integer(0, low=0, high=24, help="bits of state that messages do without")
     keep_remainder: bool = flag(False, help="is what these bits hold sent later")
 

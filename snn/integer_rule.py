@@ -4,11 +4,13 @@ Every integer neuron takes the same step (kernels/integer.py has it in code), an
 each part a chip has.  With a the sum of what arrives and d(x, k) the decay:
 
     a <- range_a(floor(a / 2^input_drop) 2^input_shift)
-    u <- range_u(d(u, decay_u) + a)           order "decay_first";  d(range_u(u + a)) with "input_first"
+    u <- range_u(d(u, decay_u) + a)           order "decay_first";  d(range_u(u + a)) with "input_first",
+                                              where the range can be kept after `each_spike` that arrives
     z  = u, or a where there is no current;   the sum of both currents, where there are two
     v <- range_v(d(v, decay_v) + z + bias)
     n  = 1 where v > threshold ("above"), or v >= threshold ("reached");  up to `most` while it stays so
     v <- 0, v_reset, or v - n threshold       where n > 0; then v stands still for `refractory` steps
+    v <- -v_reset, or v - floor               where n = 0 and v < floor, with reset "value" or "subtract"
 
     d(x, k)  "fraction"  x (4096 - k) / 4096, rounded
              "shift"     x - (x >> k), or x - sign(x) where x >> k is 0
@@ -59,7 +61,12 @@ class IntegerRule(Spec):
     v_low: int = integer(-LIMIT, low=-LIMIT, high=0, help="smallest potential")
     v_high: int = integer(LIMIT, low=0, high=LIMIT, help="largest potential")
     v_overflow: str = choice(*_OVERFLOW, default="saturate", help="of the potential")
-    limited_change: bool = flag(False, help="is the change of v first brought into the range of v")
+    each_spike: bool = flag(
+        False, help="is a current brought into its range after each spike, in their order, and not after all"
+    )
+    limited_change: bool = flag(
+        False, help="is the change of v brought into the range of v, without the bias and then with it"
+    )
     compare: str = choice("above", "reached", default="reached", help="a spike where v > or >= threshold")
     reset: str = choice("zero", "subtract", "value", default="zero", help="what v becomes after a spike")
     most: int = integer(1, low=1, high=2**15, help="spikes of a neuron in a step, at most")
@@ -69,6 +76,16 @@ class IntegerRule(Spec):
             raise ConfigError(
                 "several spikes in a step each take the threshold off",
                 where=f"{where}.most", got=self.most, expected='1, or reset = "subtract"',
+            )  # fmt: skip
+        limits = (self.a_low, self.a_high, self.input_shift)
+        if self.each_spike and (
+            (self.synapse, self.order, self.u_overflow) != ("current", "input_first", "saturate")
+            or limits != (-LIMIT, LIMIT, 0)
+        ):
+            raise ConfigError(
+                "spike by spike, only a current that saturates before it decays is kept in its range",
+                where=f"{where}.each_spike", got=True,
+                expected='synapse = "current", order = "input_first", u_overflow = "saturate", no shift',
             )  # fmt: skip
 
 
@@ -87,10 +104,13 @@ RULES = MappingProxyType({
     # Source: xylosim, of the makers of the chip.
     "xylo": IntegerRule(
         decay="shift", synapse="current", order="input_first", u_low=-(2**15), u_high=2**15 - 1,
-        v_low=-(2**15), v_high=2**15 - 1, limited_change=True, compare="reached", reset="subtract", most=31,
+        v_low=-(2**15), v_high=2**15 - 1, each_spike=True, limited_change=True, compare="reached",
+        reset="subtract", most=31,
     ),
     # Source: the published RTL of RANC: 9 bits with a sign; the leak is the bias.
-    "ranc": IntegerRule(v_low=-(2**8), v_high=2**8 - 1, compare="reached", reset="value"),
+    "ranc": IntegerRule(
+        v_low=-(2**8), v_high=2**8 - 1, v_overflow="wrap", compare="reached", reset="value",
+    ),
     # Weights of 8 (16) bits on state of 16 (32): what microcontrollers and FPGAs do without effort.
     "generic-int8": IntegerRule(v_low=-(2**15), v_high=2**15 - 1, compare="reached", reset="subtract"),
     "generic-int16": IntegerRule(v_low=-(2**31), v_high=2**31 - 1, compare="reached", reset="subtract"),

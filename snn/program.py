@@ -10,37 +10,31 @@ from pathlib import Path
 import numpy as np
 
 from snnsim import unit_order
-from snnsim.aligned import whole_lines, zeros
 from snnsim.connectivity import expected_synapses
 from snnsim.encoding import EncodedImages
 from snnsim.errors import ConfigError
 from snnsim.grid import check_grid
+from snnsim.initial_state import empty_spikes, initial_cells
 from snnsim.inputs import encode_images, learning_periods, make_drives, make_sources, source_sizes
 from snnsim.kernels.connectivity import Run
-from snnsim.kernels.delivery import QUEUE
 from snnsim.kernels.layout import (
     CellParameters,
     Cells,
     Drives,
     Layout,
     Plastic,
-    Queue,
-    Scratch,
     Sources,
     Spikes,
     Static,
 )
-from snnsim.kernels.neurons import CHUNK
 from snnsim.kernels.plasticity import catch_up_all
 from snnsim.kernels.stdp import NOTED
 from snnsim.layer_neurons import LayerNeuron
 from snnsim.layers import LayerRule
-from snnsim.models import Conductance
 from snnsim.network import Network
 from snnsim.plastic_wiring import build_plastic
-from snnsim.propagators import cell_parameters, start_mv, start_ns
+from snnsim.propagators import cell_parameters
 from snnsim.stimuli import Analogue
-from snnsim.streams import realise
 from snnsim.units import Units, make_layout, number_units
 from snnsim.wiring import build_static, bundles_of, delay_range
 
@@ -122,12 +116,13 @@ class Program:
     def state(self) -> dict[str, np.ndarray]:
         """All that changes while the network runs, by name, in the order of units and synapses.
 
-        Those of `cells` and `plastic/post_trace` are the arrays themselves.  Weights are brought up to date
-        first.  That changes nothing that comes later, to the last bit.
+        Those of `cells`, but currents, and `plastic/post_trace` are the arrays themselves.  Weights are
+        brought up to date first.  That changes nothing that comes later, to the last bit.
         """
         for q, r in np.ndindex(self.plastic.caught_up.shape):
             catch_up_all(self.plastic, q, r, int(self.plastic.last_noted[q, r]) + 1)
         found = self._cells()
+        found["cells/current"] = unit_order.currents(self.cells, self.layout)
         found["spikes/fired"] = unit_order.fired(self.spikes, self.layout)
         found["spikes/arriving"] = unit_order.arriving(self.spikes, self.layout)
         found["plastic/weight"] = unit_order.weights(self.plastic)
@@ -139,6 +134,7 @@ class Program:
         """Go back, or on, to a state as `state` gives it, which has been checked."""
         for name, value in self._cells().items():
             value[...] = arrays[name]
+        unit_order.set_currents(self.cells, self.layout, arrays["cells/current"])
         unit_order.set_fired(self.spikes, self.layout, arrays["spikes/fired"])
         unit_order.set_arriving(self.spikes, self.layout, arrays["spikes/arriving"])
         unit_order.set_weights(self.plastic, arrays["plastic/weight"])
@@ -147,9 +143,8 @@ class Program:
         self.plastic.noted[:], self.plastic.last_noted[:], self.plastic.caught_up[:] = 0, -1, 0
 
     def _cells(self) -> dict[str, np.ndarray]:
-        """The state of the neurons, without what fills up cache lines."""
-        n = self.units.n_neurons
-        return {f"cells/{name}": value[..., :n] for name, value in self.cells._asdict().items()}
+        """The state of the neurons that is in their order."""
+        return {f"cells/{name}": value for name, value in self.cells._asdict().items() if name != "current"}
 
 
 def lower(
@@ -171,6 +166,7 @@ def lower(
     units, delays = _number(network, dt_ms, images, threads, n_ranges)
     longest = max((high for _, high in delays.values()), default=0)
     layout = make_layout(units, _block_length(longest), _immediate_levels(network, units, delays))
+    cells = initial_cells(network, units, layout, seed, dtype)
     return Program(
         network=network,
         dt_ms=dt_ms,
@@ -181,8 +177,8 @@ def lower(
         learning=learning_periods(network, images),
         layout=layout,
         parameters=cell_parameters(network, units, dt_ms, seed, dtype),
-        cells=initial_cells(network, units, seed, dtype),
-        spikes=empty_spikes(units, layout, longest, dtype),
+        cells=cells,
+        spikes=empty_spikes(units, layout, longest, cells.current),
         static=build_static(network, units, delays, dt_ms, seed, dtype, run, layout),
         plastic=build_plastic(network, units, delays, dt_ms, seed, dtype, run),
         sources=make_sources(network, units, images, dt_ms, seed),
@@ -230,53 +226,6 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
         max(parts, key=lambda name: parts[name]),
         min(threads, units.n_ranges),
     )
-
-
-def initial_cells(network: Network, units: Units, seed: int, dtype: np.dtype) -> Cells:
-    """The state of all neurons at step 0."""
-    n = units.n_neurons
-    cells = Cells(
-        potential=zeros(n, dtype, 0),
-        carry=zeros(n, dtype, 1),
-        current=zeros((units.n_channels, whole_lines(n, dtype)), dtype, 2),
-        theta=zeros(n, dtype, 5),
-        refractory=zeros(n, np.int32, 6),
-    )
-    for name, population in network.populations.items():
-        at = slice(units.first[name] - units.n_sources, units.first[name] - units.n_sources + population.n)
-        where, neuron = f"populations.{name}.neuron", population.neuron
-        cells.potential[at] = start_mv(neuron, population.n, seed, where)
-        if isinstance(neuron.synapse, Conductance):
-            cells.current[:, at] = start_ns(neuron.synapse, population.n, seed, f"{where}.synapse")
-        if neuron.threshold is not None:
-            purpose = f"{where}.threshold.theta_init_mv"
-            cells.theta[at] = realise(neuron.threshold.theta_init_mv, population.n, seed, purpose)
-    return cells
-
-
-def empty_spikes(units: Units, layout: Layout, longest: int, dtype: np.dtype) -> Spikes:
-    """No spikes in flight.  One slot more than the longest delay: a fast thread may be a step ahead."""
-    slots = longest + 2
-    words = layout.n_ranges * layout.block << layout.slot_bits
-    return Spikes(
-        np.zeros((slots, units.n_units), dtype=np.int32),
-        np.zeros((slots, units.n_levels * units.n_ranges), dtype=np.int64),
-        zeros(words, dtype, 7),
-    )
-
-
-def working_memory(dtype: np.dtype) -> tuple[Scratch, Queue]:
-    """What one thread works in."""
-    draw = zeros(CHUNK // 4 + 2, np.uint64, 8)
-    scratch = Scratch(
-        drive=zeros(CHUNK, dtype, 9),
-        threshold=zeros(CHUNK, dtype, 10),
-        spiked=zeros(CHUNK, np.uint8, 11),
-        draw=draw,
-        draw_16=draw.view(np.uint16),
-        counts=zeros(CHUNK, np.uint16, 12),
-    )
-    return scratch, Queue(*np.zeros((9, QUEUE), np.int64))
 
 
 def _number(

@@ -12,6 +12,7 @@ from snnsim.checks import check
 from snnsim.errors import SimulationError
 from snnsim.fields import Rule
 from snnsim.identity import fingerprint
+from snnsim.initial_state import empty_spikes, initial_cells, working_memory
 from snnsim.kernels.barrier import ABORT, new_barrier, restart
 from snnsim.kernels.engine import advance
 from snnsim.memory import check_memory
@@ -20,17 +21,15 @@ from snnsim.plastic_wiring import build_plastic
 from snnsim.program import (
     Program,
     check_and_encode,
-    empty_spikes,
     estimate,
-    initial_cells,
     lower,
-    working_memory,
 )
 from snnsim.simulator import Simulator
 from snnsim.sinks import FileSinks, MemorySinks, Sinks
 from snnsim.state import check_state
 from snnsim.synapses import SynapseTable
 from snnsim.taps import Taps
+from snnsim.unit_order import currents
 from snnsim.workers import Workers
 
 _RANGES = Rule("integer", low=0, high=2**16)
@@ -72,7 +71,7 @@ class RangeSimulator(Simulator):
         self._memory = [working_memory(dtype) for _ in range(self.threads)]
         self._sync = new_barrier()
         self._tables: dict[str, SynapseTable] = {}
-        self._taps = Taps(network, self.program.units, self.dt_ms, self.seed)
+        self._taps = Taps(network, self.program.units, self.program.layout, self.dt_ms, self.seed)
         self._weight_probes = {n: p for n, p in network.probes.items() if p.variable == "weight"}
         self._sinks = self._open_sinks()
         self._call(0, 0, 0, False)  # compile before threads wait for each other
@@ -143,8 +142,9 @@ class RangeSimulator(Simulator):
                 self._sinks.samples.append(name, np.array([self.step]), values[None, :])
 
     def _check_finite(self) -> None:
+        cells, layout = self.program.cells, self.program.layout
         for name in ("potential", "current", "theta"):
-            values = getattr(self.program.cells, name)
+            values = currents(cells, layout) if name == "current" else getattr(cells, name)
             if not np.isfinite(values).all():
                 at = int(np.argwhere(~np.isfinite(values))[0][-1]) + self.program.units.n_sources
                 units = self.program.units
@@ -160,8 +160,8 @@ class RangeSimulator(Simulator):
         p = self.program
         dtype = np.dtype(self.network.precision)
         longest = max((high for _, high in p.delays.values()), default=0)
-        p.cells = initial_cells(self.network, p.units, self.seed, dtype)
-        p.spikes = empty_spikes(p.units, p.layout, longest, dtype)
+        p.cells = initial_cells(self.network, p.units, p.layout, self.seed, dtype)
+        p.spikes = empty_spikes(p.units, p.layout, longest, p.cells.current)
         p.plastic = build_plastic(
             self.network, p.units, p.delays, self.dt_ms, self.seed, dtype, self._workers.map
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from snnsim.grid import to_steps
 from snnsim.kernels import engine
-from snnsim.kernels.layout import Recorder
+from snnsim.kernels.layout import Layout, Recorder
 from snnsim.memory_recording import SampleLayout
 from snnsim.network import Network
 from snnsim.probe import WHOLE_VARIABLES, Probe
@@ -30,9 +30,9 @@ UNITS |= dict.fromkeys(WHOLE_VARIABLES, "1")
 class Taps:
     """The recorder arrays of the kernel and the way from them to spikes and samples by name."""
 
-    def __init__(self, network: Network, units: Units, dt_ms: float, seed: int) -> None:
+    def __init__(self, network: Network, units: Units, layout: Layout, dt_ms: float, seed: int) -> None:
         dtype = np.dtype(network.precision)
-        self._units = units
+        self._units, self._layout = units, layout
         self.sampled = {name: p for name, p in network.probes.items() if p.variable in _VARIABLES}
         self.every = {
             name: to_steps(
@@ -63,13 +63,13 @@ class Taps:
 
     def _recorder(self, network: Network, dtype: np.dtype, seed: int) -> Recorder:
         units = self._units
-        ptr, neurons, columns, base, total = [0], [], [], [], 0
+        ptr, index, columns, base, total = [0], [], [], [], 0
         for name, probe in self.sampled.items():
             ids = self.layouts[name].node_ids
             for r in range(units.n_ranges):
                 low, high = units.piece(probe.target, r)
                 inside = np.flatnonzero((ids >= low) & (ids < high))
-                neurons.append(ids[inside] + units.first[probe.target] - units.n_sources)
+                index.append(ids[inside] - low + self._first_index(probe, r))
                 columns.append(inside)
                 ptr.append(ptr[-1] + inside.size)
             base.append(total)
@@ -89,13 +89,22 @@ class Taps:
             variable=np.array([_VARIABLES[p.variable] for p in self.sampled.values()], dtype=np.int64),
             every=np.array([self.every[name] for name in self.sampled], dtype=np.int64),
             item_ptr=np.array(ptr, dtype=np.int64),
-            item_neuron=np.concatenate([np.zeros(0, np.int64), *neurons]).astype(np.int64),
+            item_index=np.concatenate([np.zeros(0, np.int64), *index]).astype(np.int64),
             item_column=np.concatenate([np.zeros(0, np.int64), *columns]).astype(np.int64),
             frame_base=np.array(base, dtype=np.int64),
             width=np.array([len(self.layouts[name].node_ids) for name in self.sampled], dtype=np.int64),
             frame=np.zeros(total, dtype=dtype),
             rest=rest.astype(dtype),
         )
+
+    def _first_index(self, probe: Probe, r: int) -> int:
+        """Of the first neuron of the target in range r, in the array of the variable; see Cells."""
+        units, layout, variable = self._units, self._layout, _VARIABLES[probe.variable]
+        if variable not in (engine.CURRENT_EXC, engine.CURRENT_INH):
+            return units.first[probe.target] - units.n_sources + units.piece(probe.target, r)[0]
+        channel = variable - engine.CURRENT_EXC
+        place = channel * int(layout.range_size[r]) + units.local(probe.target, r)
+        return (r << layout.slot_bits) + place
 
     def limit(self, begin: int, end: int) -> int:
         """The last step <= end that one call may reach without running out of room for samples."""

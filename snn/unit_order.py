@@ -4,6 +4,7 @@ The kernels keep spikes in flight, arrivals and plastic synapses apart for each 
 not depend on that, since ranges follow the number of threads:
 
     fired     uint8[n_slots, ceil(n_units / 8)]       one bit a unit: spikes of the last steps
+    current   F[n_channels, n_neurons]
     arriving  F[block, n_channels, n_neurons]         what has arrived for each step of the present block
     weight    F[n_plastic]                            by projection, source, delay, target
     arrived   float64[n_entries, 2]                   last arrival at each (projection, source, delay)
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from snnsim.kernels.layout import Layout, Plastic, PlasticRows, Spikes
+from snnsim.kernels.layout import Cells, Layout, Plastic, PlasticRows, Spikes
 
 
 def fired(spikes: Spikes, layout: Layout) -> np.ndarray:
@@ -42,27 +43,43 @@ def set_fired(spikes: Spikes, layout: Layout, bits: np.ndarray) -> None:
 
 
 def arriving(spikes: Spikes, layout: Layout) -> np.ndarray:
-    """What has arrived so far for the steps of the present block."""
+    """What has arrived so far for the steps of the present block: nothing where that is a single step."""
     n_neurons = spikes.ids.shape[1] - layout.n_sources
     found = np.zeros((layout.block, layout.n_channels, n_neurons), spikes.buffer.dtype)
-    for neurons, slots in _places(spikes, layout):
-        found[:, :, neurons] = slots
+    if layout.block > 1:
+        for neurons, slots in _places(spikes.buffer, layout, layout.block):
+            found[:, :, neurons] = slots
     return found
 
 
 def set_arriving(spikes: Spikes, layout: Layout, values: np.ndarray) -> None:
     """The other way."""
-    for neurons, slots in _places(spikes, layout):
-        slots[...] = values[:, :, neurons]
+    if layout.block > 1:
+        for neurons, slots in _places(spikes.buffer, layout, layout.block):
+            slots[...] = values[:, :, neurons]
 
 
-def _places(spikes: Spikes, layout: Layout) -> Iterator[tuple[slice, np.ndarray]]:
-    """The neurons of each segment, and their slots: a view [block, n_channels, n] of the buffer."""
-    steps = spikes.buffer.reshape(layout.n_ranges, layout.block, -1)
+def currents(cells: Cells, layout: Layout) -> np.ndarray:
+    """The currents of all neurons."""
+    found = np.zeros((layout.n_channels, cells.potential.size), cells.current.dtype)
+    for neurons, slots in _places(cells.current, layout, 1):
+        found[:, neurons] = slots[0]
+    return found
+
+
+def set_currents(cells: Cells, layout: Layout, values: np.ndarray) -> None:
+    """The other way."""
+    for neurons, slots in _places(cells.current, layout, 1):
+        slots[0] = values[:, neurons]
+
+
+def _places(values: np.ndarray, layout: Layout, n_steps: int) -> Iterator[tuple[slice, np.ndarray]]:
+    """The neurons of each segment, and their slots: a view [n_steps, n_channels, n] of the values."""
+    steps = values.reshape(layout.n_ranges, n_steps, -1)
     for part in range(layout.n_ranges, layout.n_ranges * layout.n_levels):
         r = part % layout.n_ranges
         size, n_channels = int(layout.range_size[r]), layout.n_channels
-        slots = steps[r, :, : n_channels * size].reshape(layout.block, n_channels, size)
+        slots = steps[r, :, : n_channels * size].reshape(n_steps, n_channels, size)
         for g in range(layout.segment_ptr[part], layout.segment_ptr[part + 1]):
             first, n = int(layout.segment_first[g]) - layout.n_sources, int(layout.segment_n[g])
             local = int(layout.segment_local[g])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from snnsim.aligned import whole_lines
 from snnsim.errors import ConfigError
 from snnsim.kernels.layout import Layout
 from snnsim.network import Network
@@ -59,8 +60,9 @@ class Units:
         return before + self.first[name] + self.piece(name, r)[0] - int(self.cuts[level, r])
 
     def range_size(self, r: int) -> int:
-        """Neurons of range r."""
-        return int(sum(self.cuts[k, r + 1] - self.cuts[k, r] for k in range(1, self.n_levels)))
+        """Neurons of range r, and as many more as fill a cache line: the distance of its channels."""
+        n = int(sum(self.cuts[k, r + 1] - self.cuts[k, r] for k in range(1, self.n_levels)))
+        return whole_lines(n, np.dtype(np.float32))
 
 
 def number_units(

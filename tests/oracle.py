@@ -70,19 +70,20 @@ def at(parameter: Any, k: int) -> Any:
 
 
 def update(
-    potential: Array, carry: Array, refractory: Array, exc: Array, inh: Array | None, arrived_exc: Array,
-    arrived_inh: Array | None, spiked: Array, p_leak: Any, drive: Any, p_v_exc: Any, p_c_exc: Any,
-    p_v_inh: Any, p_c_inh: Any, threshold: Any,
+    potential: Array, carry: Array, refractory: Array, exc: Array, inh: Array | None,
+    arrived_exc: Array | None, arrived_inh: Array | None, spiked: Array, p_leak: Any, drive: Any,
+    p_v_exc: Any, p_c_exc: Any, p_v_inh: Any, p_c_inh: Any, threshold: Any,
 ) -> int:  # fmt: skip
     channels = [(exc, arrived_exc, p_v_exc, p_c_exc), (inh, arrived_inh, p_v_inh, p_c_inh)]
     for k in range(len(potential)):
         push = at(drive, k)
         for current, arrived, p_v, p_c in channels:
-            if current is not None and arrived is not None:
-                total = current[k] + arrived[k]
+            if current is not None:
+                total = current[k] if arrived is None else current[k] + arrived[k]
                 push = push + at(p_v, k) * total
                 current[k] = at(p_c, k) * total
-                arrived[k] = 0
+                if arrived is not None:
+                    arrived[k] = 0
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
@@ -153,16 +154,19 @@ def _approach(x: Any, f: Any, integer: Any, series: tuple[float, ...]) -> Any:
 
 
 def update_conductance(
-    potential: Array, refractory: Array, g_exc: Array, g_inh: Array, arrived_exc: Array, arrived_inh: Array,
-    spiked: Array, leak: Any, gain: Any, drive: Any, v_exc: Any, c_exc: Any, v_inh: Any, c_inh: Any,
-    threshold: Any,
+    potential: Array, refractory: Array, g_exc: Array, g_inh: Array, arrived_exc: Array | None,
+    arrived_inh: Array | None, spiked: Array, leak: Any, gain: Any, drive: Any, v_exc: Any, c_exc: Any,
+    v_inh: Any, c_inh: Any, threshold: Any,
 ) -> int:  # fmt: skip
     for k in range(len(potential)):
         row = [
             p[k] if isinstance(p, np.ndarray) else p
             for p in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold)
         ]
-        exc, inh = g_exc[k] + arrived_exc[k], g_inh[k] + arrived_inh[k]
+        exc, inh = g_exc[k], g_inh[k]
+        if arrived_exc is not None and arrived_inh is not None:
+            exc, inh = exc + arrived_exc[k], inh + arrived_inh[k]
+            arrived_exc[k] = arrived_inh[k] = 0
         spiked[k] = 0
         if refractory[k] > 0:
             refractory[k] -= 1
@@ -174,7 +178,6 @@ def update_conductance(
             potential[k] = potential[k] + (y - x * potential[k]) * part / (x * whole)
             spiked[k] = potential[k] >= row[7]
         g_exc[k], g_inh[k] = row[4] * exc, row[6] * inh
-        arrived_exc[k] = arrived_inh[k] = 0
     return int(spiked.sum())
 
 
@@ -788,8 +791,11 @@ def update_list(
     first = found = int(layout.list_first[part])
     for g in range(int(layout.segment_ptr[part]), int(layout.segment_ptr[part + 1])):
         p, m, unit = (int(x[g]) for x in (layout.segment_pop, layout.segment_n, layout.segment_first))
-        low, slots = unit - int(layout.pop_first[p]), int(layout.buffer_base[r] + layout.segment_local[g])
-        slots += t % layout.block * 2**layout.slot_bits
+        low, local = unit - int(layout.pop_first[p]), int(layout.segment_local[g])
+        place, slots = (
+            local + (r * n_steps + step) * 2**layout.slot_bits
+            for n_steps, step in ((1, 0), (layout.block, t % layout.block))
+        )
         poisson_inputs(spikes.buffer, layout, drives, scratch, r, p, slots, m, low, t)
         adapts = bool(parameters.adaptive[p])
         for k in range(m):
@@ -800,7 +806,7 @@ def update_list(
             mine = value[:, a : a + 1]
             found = update_cells(
                 spikes.ids[slot], found, layout, cells, parameters, spikes.buffer, spiked, r, p, unit + k,
-                slots + k, 1, mine[n.P_LEAK], mine[co.GAIN], drive, mine[n.P_VC], mine[n.P_CC],
+                place + k, slots + k, 1, mine[n.P_LEAK], mine[co.GAIN], drive, mine[n.P_VC], mine[n.P_CC],
                 mine[n.P_VC + 1], mine[n.P_CC + 1], threshold, mine[n.RESET],
                 parameters.refractory_steps[a : a + 1],
             )  # fmt: skip
@@ -841,28 +847,34 @@ def drive_and_threshold(
 
 def update_cells(
     ids: Array, found: int, layout: Layout, cells: Cells, parameters: CellParameters, buffer: Array,
-    spiked: Array, r: int, p: int, unit: int, slots: int, m: int, *values: Any,
+    spiked: Array, r: int, p: int, unit: int, place: int, slots: int, m: int, *values: Any,
 ) -> int:  # fmt: skip
     """Neuron by neuron, each with parameters of its own."""
-    size, one = int(layout.range_size[r]), parameters.channels[p] == 1
+    size = int(layout.range_size[r])
     for k in range(m):
         here = slice(unit + k - layout.n_sources, None)
         v, carry, left = (x[here][:1] for x in (cells.potential, cells.carry, cells.refractory))
-        exc, inh = (cells.current[min(c, layout.n_channels - 1), here][:1] for c in (0, 1))
-        came = [buffer[slots + k + c * size :][:1] for c in (0, 1)]
+        currents = [cells.current[place + k + c * size :][:1] for c in (0, 1)]
+        came = [None if layout.block == 1 else buffer[slots + k + c * size :][:1] for c in (0, 1)]
         own = [value[k : k + 1] if isinstance(value, np.ndarray) else np.array([value]) for value in values]
-        p_leak, gain, drive, p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold, reset_to, t_ref = own
-        both = p_v_exc, p_c_exc, p_v_inh, p_c_inh, threshold
+        *model, reset_to, t_ref = own
         it = spiked[k : k + 1]
-        if parameters.conductance[p]:
-            update_conductance(v, left, exc, inh, came[0], came[1], it, p_leak, gain, drive, *both)
-        else:
-            second = (None, None) if one else (inh, came[1])
-            update(v, carry, left, exc, second[0], came[0], second[1], it, p_leak, drive, *both)
-        found = reset(
-            v, left, it, threshold, reset_to, t_ref, bool(parameters.subtract[p]), ids, unit + k, found
-        )
+        integrate(parameters, p, v, carry, left, *currents, *came, it, *model)
+        subtract = bool(parameters.subtract[p])
+        found = reset(v, left, it, model[-1], reset_to, t_ref, subtract, ids, unit + k, found)
     return found
+
+
+def integrate(
+    parameters: CellParameters, p: int, v: Array, carry: Array, left: Array, exc: Array, inh: Array,
+    came_exc: Array | None, came_inh: Array | None, spiked: Array, p_leak: Any, gain: Any, drive: Any,
+    *others: Any,
+) -> int:  # fmt: skip
+    if parameters.conductance[p]:
+        return update_conductance(v, left, exc, inh, came_exc, came_inh, spiked, p_leak, gain, drive, *others)
+    if parameters.channels[p] == 1:
+        return update(v, carry, left, exc, None, came_exc, None, spiked, p_leak, drive, *others)
+    return update(v, carry, left, exc, inh, came_exc, came_inh, spiked, p_leak, drive, *others)
 
 
 def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int, t: int) -> None:
@@ -874,14 +886,13 @@ def sample(recorder: Recorder, layout: Layout, cells: Cells, r: int, begin: int,
         frame = int(recorder.frame_base[p]) + number * int(recorder.width[p])
         first, last = recorder.item_ptr[p * layout.n_ranges + r : p * layout.n_ranges + r + 2]
         for k in range(int(first), int(last)):
-            i = int(recorder.item_neuron[k])
-            found = {
-                e.POTENTIAL: cells.potential[i] + recorder.rest[i],
-                e.THETA: cells.theta[i],
-                e.CURRENT_EXC: cells.current[0, i],
-                e.CURRENT_INH: cells.current[-1, i],
-            }
-            recorder.frame[frame + int(recorder.item_column[k])] = found[variable]
+            i = int(recorder.item_index[k])
+            found = cells.current[i]
+            if variable == e.POTENTIAL:
+                found = cells.potential[i] + recorder.rest[i]
+            elif variable == e.THETA:
+                found = cells.theta[i]
+            recorder.frame[frame + int(recorder.item_column[k])] = found
 
 
 def record(recorder: Recorder, layout: Layout, spikes: Spikes, t: int) -> None:

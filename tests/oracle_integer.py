@@ -61,6 +61,7 @@ class Neuron:
     u: list[int] = field(default_factory=lambda: [0, 0])
     countdown: int = 0
     overflow: int = 0
+    floor: int | None = None
 
     def _range(self, letter: str, x: int) -> int:
         rule = self.rule
@@ -70,11 +71,19 @@ class Neuron:
             self.overflow |= {"a": 1, "u": 2, "v": 4}[letter]
         return found
 
-    def step(self, arrived: list[int]) -> int:
-        """Spikes in this step."""
+    def step(self, arrived: list[int] | list[list[int]]) -> int:
+        """Spikes in this step; a sum arrives at each current, or a list of what spikes add, in order."""
         rule, self.overflow, drive = self.rule, 0, 0
         for c in range(len(self.decay_u)):
-            a = self._range("a", floor(arrived[c] * Fraction(2) ** rule.input_shift))
+            given = arrived[c] if isinstance(arrived[c], list) else [arrived[c]]
+            if rule.each_spike:
+                for one in given:
+                    self.u[c] = self._range("u", self.u[c] + one)
+                self.u[c] = decayed(self.u[c], self.decay_u[c], rule)
+                drive += self.u[c]
+                continue
+            kept = floor(Fraction(sum(given), 2**rule.input_drop))
+            a = self._range("a", floor(kept * Fraction(2) ** rule.input_shift))
             if rule.synapse == "potential":
                 drive += a
                 continue
@@ -86,15 +95,21 @@ class Neuron:
         if self.countdown:
             self.countdown -= 1
             return 0
-        change = decayed(self.v, self.decay_v, rule) - self.v + drive + self.bias
+        change = decayed(self.v, self.decay_v, rule) - self.v
         if rule.limited_change:
-            change = self._range("v", change)
+            change = into_range(change, rule.v_low, rule.v_high, "wrap")
+            change = self._range("v", self._range("v", change + drive) + self.bias)
+        else:
+            change += drive + self.bias
         self.v = self._range("v", self.v + change)
         spikes = self._spikes()
         if spikes:
             rest = self.v - spikes * self.threshold
             self.v = {"zero": 0, "value": self.v_reset, "subtract": rest}[rule.reset]
             self.countdown = self.refractory
+        elif self.floor is not None and self.v < self.floor:
+            above = self.v - self.floor if rule.reset == "subtract" else -self.v_reset
+            self.v = into_range(above, rule.v_low, rule.v_high, rule.v_overflow)
         return spikes
 
     def _spikes(self) -> int:

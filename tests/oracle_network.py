@@ -6,6 +6,8 @@ the tables of exponentials and Poisson probabilities.  What it fixes is the orde
 
     per target and step: static synapses by step of emission, then source; plastic synapses by projection,
     delay, source; then those without delay, level by level; then Poisson drives
+
+That sum is added to the current, or, where no delay is longer than a step, begins with it.
 """
 
 from __future__ import annotations
@@ -64,10 +66,10 @@ class _Population:
         if isinstance(self.neuron.synapse, Conductance):
             self.i[:] = start_ns(self.neuron.synapse, self.n, sim.seed, f"{where}.synapse")
 
-    def update(self, k: int, drive: Any, arrived: list[Any], learning: bool) -> bool:
-        """One step of neuron k; does it fire?"""
+    def update(self, k: int, drive: Any, totals: list[Any], learning: bool) -> bool:
+        """One step of neuron k, with its currents after what has arrived; does it fire?"""
         value = self.value[:, k]
-        totals = [self.i[c, k] + arrived[c] for c in range(self.channels)]
+        totals = totals[: self.channels]
         for c, total in enumerate(totals):
             if not self.conducts:
                 drive = drive + value[n.P_VC + c] * total
@@ -191,8 +193,8 @@ class _Naive:
         self.sim, self.network, self.units, self.result = sim, sim.network, sim.program.units, Result()
         self.populations = {name: _Population(sim, name) for name in sim.network.populations}
         self.synapses = {name: _Synapses(sim, name, p) for name, p in sim.network.projections.items()}
-        f = np.dtype(sim.network.precision).type
-        self.pending: dict[int, dict[tuple[str, int, int], Any]] = defaultdict(lambda: defaultdict(f))
+        self.at_once = all(high <= 1 for _, high in sim.program.delays.values())
+        self.pending: dict[int, dict[tuple[str, int, int], Any]] = defaultdict(lambda: defaultdict(list))
         self.fired: dict[int, dict[str, list[int]]] = {}
 
     def step(self, t: int) -> None:
@@ -221,8 +223,11 @@ class _Naive:
             return source_spikes(self.sim, name, t)
         p, now = self.populations[name], []
         for k in range(p.n):
-            arrived = [self.pending[t][name, c, k] for c in range(2)]
-            if p.update(k, *external(self.sim, name, p, k, t, arrived), learning):
+            before = [p.i[c, k] if self.at_once else p.dtype.type(0) for c in range(2)]
+            arrived = [sum(self.pending[t][name, c, k], before[c]) for c in range(2)]
+            drive, arrived = external(self.sim, name, p, k, t, arrived)
+            totals = arrived if self.at_once else [p.i[c, k] + arrived[c] for c in range(2)]
+            if p.update(k, drive, totals, learning):
                 now.append(k)
         return now
 
@@ -233,7 +238,7 @@ class _Naive:
             if s.p.source == name and not s.p.plastic:
                 for (source, delay), members in s.by_source.items():
                     for k in members if source == unit else ():
-                        self.pending[t + delay][s.p.target, s.channel, s.target[k]] += s.weight[k]
+                        self.pending[t + delay][s.p.target, s.channel, s.target[k]].append(s.weight[k])
 
     def plastic_arrivals(self, t: int, learning: bool, level: int) -> None:
         """Spikes of earlier steps (level -1), or those that a level emits in this step over no delay."""
@@ -242,7 +247,8 @@ class _Naive:
                 due = delay > 0 if level < 0 else delay == 0 and self.units.level[s.p.source] == level
                 for unit in self.fired[t - delay].get(s.p.source, []) if due and t >= delay else ():
                     for k in s.by_source.get((unit, delay), []):
-                        self.pending[t][s.p.target, s.channel, s.target[k]] += s.arrive(k, t, learning)
+                        here = self.pending[t][s.p.target, s.channel, s.target[k]]
+                        here.append(s.arrive(k, t, learning))
 
     def take_samples(self) -> None:
         for name, p in self.populations.items():

@@ -60,11 +60,11 @@ def test_same_spikes_as_brian2():
     b2 = pytest.importorskip("brian2", reason="Brian2 is not installed: pip install snnsim[brian2]")
     b2.prefs.codegen.target = "numpy"  # no C compiler needed
     sim = Simulator(coba(), seed=1)
-    cells = sim.program.cells
+    cells, currents = sim.program.cells, sim.state_arrays()["cells/current"]
     start = {
         "v": cells.potential - 60.0,  # kept relative to v_rest
-        "ge": cells.current[0].copy(),
-        "gi": cells.current[1].copy(),
+        "ge": currents[0],
+        "gi": currents[1],
     }
     sim.run(200.0)
     ours = our_spikes(sim)

@@ -243,8 +243,8 @@ def test_a_checkpoint_goes_on_and_a_negative_conductance_is_refused(tmp_path):
         first.save(tmp_path / "checkpoint")
         second.resume(tmp_path / "checkpoint")
         second.run(30.0)
-        assert second.program.cells.current.tobytes() == whole.program.cells.current.tobytes()
-        first.program.cells.current[0, 0] = -1.0
+        assert second.digest() == whole.digest()
+        first.program.cells.current[0] = -1.0
         first.save(tmp_path / "broken")
         with pytest.raises(FileError, match=r"cells/current.*conductances of a >= 0"):
             second.resume(tmp_path / "broken")

@@ -10,13 +10,14 @@ from twins import assert_twins
 
 from snnsim.connectivity import AllToAll, Arrays, FixedOutDegree
 from snnsim.distributions import Uniform
+from snnsim.initial_state import working_memory
 from snnsim.kernels import delivery
 from snnsim.kernels.layout import Queue
 from snnsim.models import IF, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.probe import Probe
-from snnsim.program import Program, working_memory
+from snnsim.program import Program
 from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import SpikeTrains

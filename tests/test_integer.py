@@ -41,6 +41,7 @@ def rules(draw: st.DrawFn) -> IntegerRule:
         synapse=draw(st.sampled_from(["current", "potential"])),
         order=draw(st.sampled_from(["decay_first", "input_first"])),
         input_shift=draw(st.integers(-3, 3)),
+        input_drop=draw(st.integers(0, 3)),
         **ranges,
         **{f"{letter}_overflow": draw(overflow) for letter in "auv"},
         limited_change=draw(st.booleans()),
@@ -65,6 +66,8 @@ def any_parameters(rng: np.random.Generator, rule: IntegerRule, n: int, n_curren
             found["decay_u2"] = rng.integers(0, most_decay + 1, n)
     if rule.reset == "value":
         found["v_reset"] = rng.integers(max(rule.v_low, -100), 1, n)
+    if rng.random() < 0.5:
+        found["floor"] = rng.integers(max(rule.v_low, -300), 1, n)
     return found
 
 
@@ -76,6 +79,7 @@ def twins(rule: IntegerRule, parameters: dict[str, Any], n: int, n_currents: int
             int(parameters["threshold"][i]),
             tuple(int(parameters.get(key, zero)[i]) for key in ("decay_u", "decay_u2")[:n_currents]),
             *(int(parameters.get(key, zero)[i]) for key in ("decay_v", "bias", "v_reset", "refractory")),
+            floor=int(parameters["floor"][i]) if "floor" in parameters else None,
         )
         for i in range(n)
     ]
@@ -92,16 +96,23 @@ def test_kernel_against_its_twin(rule: IntegerRule, seed: int, two: bool) -> Non
         (k.BIAS, "bias"), (k.V_RESET, "v_reset"), (k.REFRACTORY, "refractory"),
     ):  # fmt: skip
         value[row] = parameters.get(key, 0)
+    value[k.LEAST] = parameters.get("floor", rule.v_low)
     neurons = twins(rule, parameters, n, n_currents)
     potential, state = np.zeros(n), np.zeros((k.N_STATE, n), np.int64)
     count, unit, amount = np.zeros(n, np.int32), np.zeros(n, np.int32), np.zeros(n)
     size, expected = 10 ** rng.integers(1, 6), np.zeros(n, int)
     for _ in range(N_STEPS):
         arrived = rng.integers(-size, size + 1, (n_currents, n)).astype(float) * (rng.random() < 0.7)
+        given = arrived.copy()
+        if rule.each_spike:  # the engine adds what arrives to the current, spike by spike
+            arrived += state[k.U : k.U + n_currents]
+            state[k.OVERFLOW] = 0
+            for current in arrived:
+                k.limit_each(current, state[k.OVERFLOW], rule_row(rule))
         n_events = k.fire_integer(
             potential, state, arrived, value, rule_row(rule, n_currents), count, unit, amount
         )
-        spikes = [neuron.step([int(x) for x in arrived[:, i]]) for i, neuron in enumerate(neurons)]
+        spikes = [neuron.step([int(x) for x in given[:, i]]) for i, neuron in enumerate(neurons)]
         expected += spikes
         assert potential.tolist() == [neuron.v for neuron in neurons]
         if rule.synapse == "current":
@@ -160,11 +171,13 @@ def test_a_network_against_plain_python(rule: str) -> None:
             assert sim.samples(f"v_{name}")[1][t, 0].tolist() == [one.v for one in group]
             assert sim.samples(f"u_{name}")[1][t, 0].tolist() == [one.u[0] for one in group]
             assert sim.samples(f"overflow_{name}")[1][t, 0].tolist() == [one.overflow for one in group]
-            total = np.zeros(len(group))
-            for p in network.projections.values():
-                if p.target == name and t >= p.delay_ms:
-                    total += p.rule.weight @ sent[p.source][t - int(p.delay_ms)]
-            sent[name][t] = [one.step([int(a)]) for one, a in zip(group, total, strict=True)]
+            parts = [
+                p.rule.weight * sent[p.source][t - int(p.delay_ms)]
+                for p in network.projections.values()
+                if p.target == name and t >= p.delay_ms
+            ]
+            added = np.concatenate([np.zeros((len(group), 1)), *parts], axis=1)
+            sent[name][t] = [one.step([[int(x) for x in row]]) for one, row in zip(group, added, strict=True)]
     for name in neurons:
         steps, ids = sim.spikes(f"spikes_{name}")
         assert np.argwhere(sent[name]).tolist() == np.stack([steps, ids], axis=1).tolist()

@@ -18,6 +18,7 @@ from strategies import networks, weights_to_record
 from twins import MODULES, arrays_in, assert_twins, duplicate
 
 from snnsim.connectivity import Arrays
+from snnsim.initial_state import working_memory
 from snnsim.kernels import conductance, engine, neurons, plasticity, random, sources, stdp
 from snnsim.kernels.layout import Scratch
 from snnsim.models import IF, LIF, AdaptiveThreshold, Delta, Exponential, Neuron
@@ -25,7 +26,7 @@ from snnsim.network import Network
 from snnsim.plasticity import STDP, Normalisation
 from snnsim.population import Population
 from snnsim.probe import Probe
-from snnsim.program import Program, working_memory
+from snnsim.program import Program
 from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import Current, Images, Phase, Poisson, PoissonDrive, SpikeTrains, Stimulus
@@ -126,12 +127,13 @@ def test_update_and_reset(n: int, dtype: Any, shared: bool, channels: int) -> No
             part[exact] = 0
         potential[exact] = threshold[exact]
     second = (inh, arrived_inh, p_v_inh, p_c_inh) if channels == 2 else (None,) * 4
-    fired = assert_twins(
-        "update", potential, carry, refractory, exc, second[0], arrived_exc, second[1], spiked,
-        p_leak, drive, p_v_exc, p_c_exc, *second[2:], threshold,
-    )  # fmt: skip
-    if n > 100:
-        assert 0 < fired < n
+    for arrived in ((arrived_exc, second[1]), (None, None)):
+        fired = assert_twins(
+            "update", potential, carry, refractory, exc, second[0], *arrived, spiked,
+            p_leak, drive, p_v_exc, p_c_exc, *second[2:], threshold,
+        )  # fmt: skip
+        if n > 100:
+            assert 0 < fired < n
     for subtract in (False, True):
         ids = np.full(n + 9, -1, np.int32)
         again = threshold, reset_to, t_ref, subtract, ids, 100, 5
@@ -174,7 +176,9 @@ def test_update_conductance(n: int, dtype: Any, shared: bool) -> None:
         drive, threshold = np.ones(1, dtype), np.full(1, 5, dtype)
         rows = tuple(row[0] for row in (leak, gain, drive, v_exc, c_exc, v_inh, c_inh, threshold))
     spiked = rng.integers(0, 5, n).astype(np.uint8)
-    assert_twins("update_conductance", potential, refractory, *conductance_and_arrivals, spiked, *rows)
+    g, arrived = conductance_and_arrivals[:2], conductance_and_arrivals[2:]
+    assert_twins("update_conductance", potential, refractory, *g, *arrived, spiked, *rows)
+    assert_twins("update_conductance", potential, refractory, *g, None, None, spiked, *rows)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -230,8 +234,8 @@ def test_first_at_least(ids: list[int], unit: int, data: st.DataObject) -> None:
 
 def copies(program: Program) -> Program:
     """The same program with state of its own."""
-    changed = {name: duplicate(getattr(program, name)) for name in ("cells", "spikes", "plastic")}
-    return dataclasses.replace(program, **changed)
+    cells, spikes, plastic = duplicate((program.cells, program.spikes, program.plastic))
+    return dataclasses.replace(program, cells=cells, spikes=spikes, plastic=plastic)
 
 
 def advance(which: Any, p: Program, recorder: Any, begin: int, end: int, learning: bool) -> int:
@@ -313,9 +317,10 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
             pop = int(layout.segment_pop[g])
             unit, n = int(layout.segment_first[g]), int(layout.segment_n[g])
             low = unit - int(layout.pop_first[pop])
+            place = (r << layout.slot_bits) + int(layout.segment_local[g])
             slots = int(layout.buffer_base[r] + layout.segment_local[g])
             assert_twins("poisson_inputs", buffer, layout, p.drives, work, r, pop, slots, n, low, t)
-            check_update(p, buffer, work.spiked, r, pop, unit, slots, min(n, neurons.CHUNK), t)
+            check_update(p, buffer, work.spiked, r, pop, unit, place, slots, min(n, neurons.CHUNK), t)
         for q in range(len(plastic.rule)):
             check_projection(sim, q, r, t, rng)
     assert_twins("record", recorder, layout, spikes, t - 1)
@@ -323,8 +328,8 @@ def check_parts(sim: Simulator, t: int, rng: np.random.Generator) -> None:
 
 
 def check_update(
-    p: Program, buffer: np.ndarray, spiked: np.ndarray, r: int, pop: int, unit: int, slots: int, n: int,
-    t: int,
+    p: Program, buffer: np.ndarray, spiked: np.ndarray, r: int, pop: int, unit: int, place: int, slots: int,
+    n: int, t: int,
 ) -> None:  # fmt: skip
     """Neurons of one segment, with parameters as arrays and, where they are shared, as numbers."""
     value, shared = p.parameters.value, bool(p.parameters.shared[pop])
@@ -339,7 +344,7 @@ def check_update(
     ids = np.zeros(p.units.n_units + 5, np.int32)
     exc, inh = (neurons.P_VC, neurons.P_CC), (neurons.P_VC + 1, neurons.P_CC + 1)
     rows = [neurons.P_LEAK, conductance.GAIN, neurons.DRIVE, *exc, *inh, neurons.THRESHOLD, neurons.RESET]
-    state = ids, 5, p.layout, p.cells, p.parameters, buffer, spiked, r, pop, unit, slots, n
+    state = ids, 5, p.layout, p.cells, p.parameters, buffer, spiked, r, pop, unit, place, slots, n
     refractory = p.parameters.refractory_steps
     assert_twins("update_cells", *state, *(value[k, a : a + n] for k in rows), refractory[a : a + n])
     if shared:

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from twins import assert_twins
 
+from snnsim.initial_state import working_memory
 from snnsim.inputs import cuts_of, poisson_cdf
 from snnsim.kernels import sources
 from snnsim.kernels.neurons import CHUNK
@@ -15,7 +16,6 @@ from snnsim.models import IF, Delta
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.probe import Probe
-from snnsim.program import working_memory
 from snnsim.simulator import Simulator
 from snnsim.stimuli import PoissonDrive
 from snnsim.streams import key_of

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import oracle
 
-from snnsim.kernels import conductance, delivery, engine, neurons, plasticity, random, sources, stdp
+from snnsim.kernels import cells, conductance, delivery, engine, neurons, plasticity, random, sources, stdp
 from snnsim.kernels.layout import Queue, Scratch
 
-MODULES = (random, neurons, conductance, delivery, stdp, plasticity, sources, engine)
+MODULES = (random, neurons, conductance, cells, delivery, stdp, plasticity, sources, engine)
 
 
 def kernel_named(name: str) -> Any:

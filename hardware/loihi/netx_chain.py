@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snnsim.distributions import Values
 from snnsim.errors import TargetError
 from snnsim.layer_neurons import LayerNeuron
 from snnsim.layers import Conv, Dense, Into, SumPool, Window
@@ -41,7 +42,7 @@ def chain(network: Network) -> list[Link]:
     """From the input to the last population.  Raises TargetError for another form."""
     inputs = list(network.stimuli)
     if len(inputs) != 1 or not isinstance(network.stimuli[inputs[0]], Analogue):
-        raise _unfit("a NetX network has one input", "stimuli", got=", ".join(inputs), expected="one, analogue")
+        raise _unfit("a NetX network has one input", "stimuli", ", ".join(inputs), "one, analogue")
     sources: dict[str, set[str]] = {}
     for p in network.projections.values():
         if p.source != p.target:
@@ -50,7 +51,8 @@ def chain(network: Network) -> list[Link]:
     at = inputs[0]
     while at in sources:
         if len(sources[at]) > 1:
-            raise _unfit("a NetX network is a chain", f"populations.{at}", got=f"it leads to {sorted(sources[at])}")
+            got = f"it leads to {', '.join(sorted(sources[at]))}"
+            raise _unfit("a NetX network is a chain", f"populations.{at}", got=got)
         (target,) = sources.pop(at)
         if any(link.name == target for link in links):
             raise _unfit("a NetX network is a chain", f"populations.{target}", got="a circle")
@@ -106,7 +108,7 @@ def _dense(projections: dict[str, Projection]) -> tuple[np.ndarray, np.ndarray]:
         where = f"projections.{name}"
         if not isinstance(p.rule, Dense):
             raise _unfit("a recurrent connection that is not dense", f"{where}.rule", got=p.rule.KIND)
-        part, delay = _whole(p.weight * p.rule.weight, where), _delay(p, where)  # type: ignore[operator]
+        part, delay = _whole(_number(p.weight) * p.rule.weight, where), _delay(p, where)
         if delay < 1:
             raise _unfit("a synapse takes a step", f"{where}.delay_ms", got=p.delay_ms, expected="at least 1")
         if weight.size == 0:
@@ -122,12 +124,12 @@ def _dense(projections: dict[str, Projection]) -> tuple[np.ndarray, np.ndarray]:
 def _geometry(p: Projection, where: str) -> dict[str, Any]:
     rule = p.rule
     if isinstance(rule, Conv):
-        weight, groups = p.weight * rule.weight, rule.groups  # type: ignore[operator]
+        weight, groups = _number(p.weight) * rule.weight, rule.groups
     elif isinstance(rule, SumPool) and not rule.ceil_mode:
         groups = rule.n_channels
-        weight = np.full((groups, 1, *rule.kernel()), float(p.weight))  # type: ignore[arg-type]
+        weight = np.full((groups, 1, *rule.kernel()), _number(p.weight))
     else:
-        raise _unfit("windows that reach over the end of the map", f"{where}.rule.ceil_mode", expected="false")
+        raise _unfit("windows that reach over the end", f"{where}.rule.ceil_mode", expected="false")
     window: Window = rule
     if (window.pad_top, window.pad_left) != (window.pad_bottom, window.pad_right):
         raise _unfit("padding that differs by side", f"{where}.rule", expected="the same on both sides")
@@ -139,16 +141,25 @@ def _geometry(p: Projection, where: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _number(value: Values) -> float:
+    """Weights and delays of layer rules are one number each."""
+    if isinstance(value, int | float):
+        return float(value)
+    raise _unfit("a connection of layers needs one number", "projections", got=value)
+
+
 def _whole(weight: np.ndarray, where: str) -> np.ndarray:
     bad = weight[(weight != np.rint(weight)) | (weight < _LOW) | (weight > _HIGH)]
     if bad.size:
-        raise _unfit("a weight that a synapse cannot hold", f"{where}.rule.weight", got=float(bad[0]),
-                     expected=f"whole numbers from {_LOW} to {_HIGH}", fix="quantise the network for loihi2")  # fmt: skip
+        raise _unfit(
+            "a weight that a synapse cannot hold", f"{where}.rule.weight", got=float(bad[0]),
+            expected=f"whole numbers from {_LOW} to {_HIGH}", fix="quantise the network for loihi2",
+        )  # fmt: skip
     return weight
 
 
 def _delay(p: Projection, where: str) -> int:
-    delay = float(p.delay_ms)  # type: ignore[arg-type]
+    delay = _number(p.delay_ms)
     if delay != int(delay):
         raise _unfit("a delay between steps", f"{where}.delay_ms", got=delay, expected="whole steps of 1 ms")
     return int(delay)

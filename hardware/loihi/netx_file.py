@@ -35,7 +35,9 @@ def read_datasets(path: Path | str) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     with open_untrusted(path, max_bytes=MAX_BYTES, strings=True) as file, damage_errors(file):
 
-        def take(name: str, item: h5py.HLObject) -> None:
+        def take(name: str | bytes, item: h5py.HLObject) -> None:
+            if isinstance(name, bytes):
+                raise _not_netx("a name that is not UTF-8", f"{path}:/", name, "plain names")
             if isinstance(item, h5py.Dataset):
                 found[name] = _value(item, f"{path}:/{name}")
 
@@ -59,8 +61,8 @@ def _value(item: h5py.Dataset, where: str) -> np.ndarray:
 def write_datasets(path: Path | str, datasets: Mapping[str, np.ndarray]) -> None:
     """Write a file, whole or not at all.  Raises StorageError."""
     with replacing(path) as temporary, h5py.File(temporary, "x", locking=False) as file, hdf5_writes(file):
-        for name, value in datasets.items():
-            file.create_dataset(name, data=value, dtype=value.dtype)
+        for name in sorted(datasets):  # the bytes of a file do not depend on who wrote it
+            file.create_dataset(name, data=datasets[name], dtype=datasets[name].dtype)
 
 
 def text_of(value: np.ndarray) -> str | None:
@@ -112,7 +114,7 @@ class Table:
             place = [int(k) for k in np.argwhere(bad)[0]] if value.ndim else ""
             got = float(number[bad][0])
             fix = "round the weights to the grid of the chip first" if got % 1 else ""
-            raise self.fault(f"{key}{place or ''}", "not a number that fits", got=got, expected=wanted, fix=fix)
+            raise self.fault(f"{key}{place or ''}", "not a number that fits", got, wanted, fix)
         return number
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:

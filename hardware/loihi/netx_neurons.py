@@ -1,7 +1,7 @@
 """Neurons of NetX files as integer units, and back.
 
-    CUBA, LOIHI   IntegerLIF of the rule "loihi2":  decay_u = iDecay,  decay_v = vDecay,  threshold = vThMant 2^6,
-                  bias = bias 2^6.  Lava gets du = iDecay - 1 and adds 1 again.
+    CUBA, LOIHI   IntegerLIF of the rule "loihi2":  decay_u = iDecay,  decay_v = vDecay,
+                  threshold = vThMant 2^6,  bias = bias 2^6.  Lava gets du = iDecay - 1 and adds 1 again.
     SDNN          SigmaDelta with threshold = vThMant 2^(spike_exp + 6), bias = bias 2^(spike_exp + 6); in the
                   input layer its delta half alone, with sigma_output its sigma half alone
 
@@ -20,6 +20,7 @@ from snnsim.errors import ConversionError, TargetError
 from snnsim.hardware.loihi.netx_file import Table
 from snnsim.integer_neurons import RULES, IntegerLIF, SigmaDelta
 from snnsim.layer_neurons import LayerNeuron
+from snnsim.models import Neuron
 
 ALIGN = 6  # bits between mantissas and state
 STATE_EXP = 6  # of sigma-delta state, below a message
@@ -107,7 +108,9 @@ def _read_sigma_delta(
     )
 
 
-def write_unit(unit: LayerNeuron, where: str, spike_exp: int) -> tuple[dict[str, object], np.ndarray]:
+def write_unit(
+    unit: Neuron | LayerNeuron, where: str, spike_exp: int
+) -> tuple[dict[str, object], np.ndarray]:
     """(fields of the group neuron, bias mantissas, for each neuron or for all).
 
     iDecay is None where input goes straight to the potential: any number will do.
@@ -141,7 +144,7 @@ def write_unit(unit: LayerNeuron, where: str, spike_exp: int) -> tuple[dict[str,
         "type": "CUBA",
         "iDecay": _shared(unit.decay_u, f"{where}.decay_u") if unit.rule == rule else None,
         "vDecay": _shared(unit.decay_v, f"{where}.decay_v"),
-        "vThMant": NEVER if never else int(_mantissa(unit.threshold, ALIGN, f"{where}.threshold", shared=True)),
+        "vThMant": NEVER if never else int(_mantissa(unit.threshold, ALIGN, f"{where}.threshold", True)),
         "refDelay": 1,
         "gradedSpike": False,
     }, _mantissa(unit.bias, ALIGN, f"{where}.bias")

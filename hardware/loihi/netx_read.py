@@ -11,9 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from snnsim.checks import COUNT_LIMIT
 from snnsim.errors import ConfigError, ConversionError, FileError
 from snnsim.hardware.loihi.netx_file import Table, read_datasets
+from snnsim.hardware.loihi.netx_geometry import (
+    HIGH,
+    LOW,
+    conv_rule,
+    pool_rule,
+    shape_of,
+    sums_of_groups,
+)
 from snnsim.hardware.loihi.netx_neurons import MOST_BIAS, NetxOptions, read_unit
 from snnsim.hardware.loihi.netx_notes import NetxNetwork, NetxNotes
 from snnsim.layers import Conv, Dense, Into, LayerRule
@@ -23,7 +30,6 @@ from snnsim.stimuli import Analogue
 
 INPUT = "input"
 MOST_DELAY = 62
-_LOW, _HIGH = -256, 255
 _MOST_LAYERS = 1000
 _ADVICE = {
     "convT": "use strided convolutions only",
@@ -43,9 +49,9 @@ def read_netx(
 
     spike_exp, reset_interval, reset_offset  as Lava's reader takes them, see `NetxOptions`
 
-    Populations are named by type and number of their layer (conv1, dense7), the stimulus is `input`, its values
-    whole: bias mantissas for an input layer with LIF neurons (weight and bias of that layer are for whoever
-    encodes the data, as in Lava), values for one with sigma-delta neurons, else spikes, or graded ones.
+    Populations are named by type and number of their layer (conv1, dense7), the stimulus is `input`, its
+    values whole: bias mantissas for an input layer with LIF neurons (weight and bias of that layer are for
+    whoever encodes the data, as in Lava), values for one with sigma-delta neurons, else spikes.
     Layers of pooling become strided convolutions, those of averaging, where they have neurons, sums (dense).
     What the network does not say (refDelay, types of datasets, ...) lies beside it in `notes`, so that
     `write_netx` writes the same datasets again; pooling is written as what it became, which Lava can read.
@@ -63,7 +69,7 @@ def read_netx(
     for table in _layers(str(path), datasets):
         builder.add(table)
     if not builder.populations:
-        raise FileError("a NetX file without neurons", where=f"{path}:/layer", expected="a layer with neurons")
+        raise FileError("a NetX file without neurons", where=f"{path}:/layer", code="file.not_netx")
     kept = {name: _without_values(name, value, builder.numbers) for name, value in datasets.items()}
     return NetxNetwork(
         populations=builder.populations, projections=builder.projections, stimuli=builder.stimuli,
@@ -113,13 +119,13 @@ class _Builder:
                 if self.shape:
                     self.shape = (prod(self.shape),)
             case "dense" | "dense_rec":
-                self._dense(table, _matrix(table, "weight", prod(_shape(table))), kind == "dense_rec")
+                self._dense(table, _matrix(table, "weight", prod(shape_of(table))), kind == "dense_rec")
             case "conv":
-                self._convolution(table, _conv(table, self._map(table)))
+                self._convolution(table, conv_rule(table, self._map(table)))
             case "pool":
-                self._convolution(table, _pool(table, self._map(table)))
+                self._convolution(table, pool_rule(table, self._map(table)))
             case "average" if table.has("neuron/type"):
-                self._dense(table, _average(table, self.shape))
+                self._dense(table, sums_of_groups(table, self.shape))
             case _:
                 raise ConversionError(
                     "a layer that cannot be read", where=f"{table.file}:/{table.path}", got=kind,
@@ -130,7 +136,7 @@ class _Builder:
     def _input(self, table: Table) -> None:
         if self.last != INPUT or self.shape:
             raise table.fault("type", "an input layer behind other layers", expected="layer 0")
-        self.shape = _shape(table)
+        self.shape = shape_of(table)
         if not table.has("neuron/type"):
             return
         for key in ("weight", "bias"):
@@ -152,7 +158,7 @@ class _Builder:
         if recurrent:
             parts.append(_matrix(table, "weight_rec", n))
             if parts[1].shape != (n, n):
-                raise table.fault("weight_rec", "not square", got=list(parts[1].shape), expected=f"[{n}, {n}]")
+                raise table.fault("weight_rec", "not square", list(parts[1].shape), f"[{n}, {n}]")
         _check_signs(table, parts)
         delay = _delays(table, weight.shape)
         if recurrent and delay.ndim:
@@ -176,9 +182,9 @@ class _Builder:
 
     def _convolution(self, table: Table, rule: Conv) -> None:
         shape = (rule.channels()[1], *rule.target_map())
-        said = _shape(table)
+        said = shape_of(table)
         if prod(said) != prod(shape) or (len(said) == 3 and said != shape):
-            raise table.fault("shape", "not the shape of this convolution", got=list(said), expected=f"{shape}")
+            raise table.fault("shape", "not the shape of this convolution", list(said), f"{list(shape)}")
         name = self._population(table, prod(shape), _bias(table, shape))
         self._listen(table, name, rule, 1)
         self.last, self.shape = name, shape
@@ -201,23 +207,13 @@ class _Builder:
         )
 
 
-def _shape(table: Table) -> tuple[int, ...]:
-    found = tuple(int(k) for k in table.whole("shape", 1, COUNT_LIMIT, dims=(1,)))
-    if len(found) not in (1, 3) or prod(found) > COUNT_LIMIT:
-        raise table.fault(
-            "shape", "not a shape", got=list(found),
-            expected=f"[neurons] or [channels, rows, columns], at most {COUNT_LIMIT:,} in all",
-        )  # fmt: skip
-    return found
-
-
 def _matrix(table: Table, key: str, n: int) -> np.ndarray:
     """float64[n, n_source]"""
     if not table.has(key) and table.has(f"{key}/real"):
         raise ConversionError(
             "complex weights", where=f"{table.file}:/{table.path}/{key}", fix=_ADVICE["dense_comp"]
         )
-    found = table.whole(key, _LOW, _HIGH)
+    found = table.whole(key, LOW, HIGH)
     if found.ndim not in (1, 2) or found.size == 0 or found.size % n or found.ndim == 2 and len(found) != n:
         raise table.fault(key, "not a matrix", got=list(found.shape), expected=f"[{n}, n_source]")
     return found.reshape(n, -1)
@@ -226,9 +222,9 @@ def _matrix(table: Table, key: str, n: int) -> np.ndarray:
 def _check_signs(table: Table, parts: list[np.ndarray]) -> None:
     """Lava clips what a synapse of 8 bits cannot hold: better told than clipped."""
     low, high = min(part.min() for part in parts), max(part.max() for part in parts)
-    if low < 0 < high and high > _HIGH - 1:
+    if low < 0 < high and high > HIGH - 1:
         raise table.fault("weight", "a weight beyond 8 bits", got=high, expected="-256 to 254 for both signs")
-    if high <= 0 and low < -_HIGH:
+    if high <= 0 and low < -HIGH:
         raise table.fault("weight", "a weight beyond 8 bits", got=low, expected="-255 to 0 for negative ones")
 
 
@@ -246,7 +242,7 @@ def _delays(table: Table, shape: tuple[int, ...]) -> np.ndarray:
     if found.shape == shape:
         return found
     raise table.fault(
-        "delay", "not the delays of this layer", got=list(found.shape), expected=f"[], [{shape[0]}] or [{shape[1]}]"
+        "delay", "not the delays of this layer", list(found.shape), f"[], [{shape[0]}] or [{shape[1]}]"
     )
 
 
@@ -260,67 +256,3 @@ def _bias(table: Table, shape: tuple[int, ...]) -> np.ndarray | float:
     if found.size == shape[0]:
         return np.repeat(found.ravel(), prod(shape[1:]))
     raise table.fault("bias", "not the biases of this layer", got=list(found.shape), expected=f"[{shape[0]}]")
-
-
-def _conv(table: Table, source: tuple[int, int, int]) -> Conv:
-    groups = table.integer("groups", 1, COUNT_LIMIT, 1)
-    weight = _kernel(table)
-    given = {"inChannels": weight.shape[1] * groups, "outChannels": weight.shape[0]}
-    for key, found in given.items():
-        if table.has(key) and table.integer(key, 1, COUNT_LIMIT) != found:
-            raise table.fault(key, "not the channels of the weight", expected=str(found))
-    if weight.shape[1] * groups != source[0] or weight.shape[0] % groups:
-        raise table.fault(
-            "weight", "not the channels of the layer before", got=list(weight.shape),
-            expected=f"[n groups, {source[0]} / groups, rows, columns] with {groups} groups",
-        )  # fmt: skip
-    return _window(table, weight, source, groups)
-
-
-def _pool(table: Table, source: tuple[int, int, int]) -> Conv:
-    """A kernel that all channels share, each for itself; its weight has one point where all are alike."""
-    kernel_h, kernel_w = table.pair("kernelSize", 1, COUNT_LIMIT)
-    weight = _kernel(table)
-    if weight.shape[:2] != (1, 1) or weight.shape[2:] not in ((1, 1), (kernel_h, kernel_w)):
-        raise table.fault(
-            "weight", "not the kernel of a pool", got=list(weight.shape), expected=f"[1, 1, {kernel_h}, {kernel_w}]"
-        )
-    if source[0] * kernel_h * kernel_w > COUNT_LIMIT:
-        raise table.fault("kernelSize", "too large", got=[kernel_h, kernel_w])
-    every = np.broadcast_to(weight, (source[0], 1, kernel_h, kernel_w))
-    return _window(table, every, source, source[0], stride=(kernel_h, kernel_w))
-
-
-def _average(table: Table, source: tuple[int, ...]) -> np.ndarray:
-    """float64[n, n_source]: sums over groups of neighbours; the division is left to the threshold."""
-    n, n_source = prod(_shape(table)), prod(source) if source else 0
-    if n_source == 0 or n_source % n or n * n_source > COUNT_LIMIT:
-        raise table.fault("shape", "groups of unequal size", got=n, expected=f"a divisor of {n_source}")
-    weight = float(table.integer("weight", _LOW, _HIGH, 1))
-    return np.kron(np.eye(n), np.full((1, n_source // n), weight))
-
-
-def _kernel(table: Table) -> np.ndarray:
-    found = table.whole("weight", _LOW, _HIGH, dims=(4, 5))
-    if found.size == 0 or found.ndim == 5 and found.shape[4] != 1:
-        raise table.fault(
-            "weight", "not a kernel", got=list(found.shape), expected="[targets, sources, rows, columns(, 1)]"
-        )
-    return found.reshape(found.shape[:4])
-
-
-def _window(
-    table: Table, weight: np.ndarray, source: tuple[int, int, int], groups: int,
-    stride: tuple[int, int] = (1, 1),
-) -> Conv:  # fmt: skip
-    stride_h, stride_w = table.pair("stride", 1, COUNT_LIMIT) if table.has("stride") else stride
-    pad_h, pad_w = table.pair("padding", 0, COUNT_LIMIT, 0)
-    dilation_h, dilation_w = table.pair("dilation", 1, COUNT_LIMIT, 1)
-    try:
-        return Conv(
-            weight=weight, groups=groups, height=source[1], width=source[2], stride_h=stride_h,
-            stride_w=stride_w, pad_top=pad_h, pad_bottom=pad_h, pad_left=pad_w, pad_right=pad_w,
-            dilation_h=dilation_h, dilation_w=dilation_w,
-        )  # fmt: skip
-    except ConfigError as error:
-        raise table.fault("weight", error.problem, got=error.got, expected=error.expected) from error

@@ -28,10 +28,10 @@ _LIF = ("CUBA", "LOIHI")
 def write_netx(network: Network, path: Path | str) -> None:
     """Write an integer network for Lava's NetX reader, whole or not at all.
 
-    network  a chain: one Analogue input, then populations of IntegerLIF of the rule "loihi2", or of SigmaDelta,
-             joined by dense matrices, convolutions and sums over windows, which become convolutions; a
-             population may feed itself by a dense matrix.  A projection takes 1 step and its delay on top;
-             an `into` without delay from the input makes an input layer.
+    network  a chain: one Analogue input, then populations of IntegerLIF of the rule "loihi2", or of
+             SigmaDelta, joined by dense matrices, convolutions and sums over windows, which become
+             convolutions; a population may feed itself by a dense matrix.  A projection takes 1 step and
+             its delay on top; an `into` without delay from the input makes an input layer.
     Of a network that `read_netx` gave, all datasets are written as they were, but for what has been changed.
     Raises TargetError for what such a file cannot say, and StorageError.
     """
@@ -65,12 +65,18 @@ class _Layers:
             for i in self._before(self.notes.layers.get(link.name, 0)):
                 flat = flat or text_of(self._kept(i)["type"]) == "flatten"
                 yield self._kept(i)
-            if not flat and link.kind.startswith("dense"):
+            if not flat and link.kind.startswith("dense") and not self._was_dense(link):
                 yield {"type": _kind("flatten"), "shape": np.array([prod(shape), 1, 1])}
             yield self._one(link)
             shape = link.shape
         for i in self.waiting:
             yield self._kept(i)
+
+    def _was_dense(self, link: Link) -> bool:
+        """In the file, which then did without a flatten layer."""
+        if not self.notes.layers:
+            return False
+        return (text_of(self._kept(self.notes.layers[link.name])["type"]) or "").startswith("dense")
 
     def _before(self, number: int) -> list[int]:
         found = [i for i in self.waiting if i < number]

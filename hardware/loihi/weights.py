@@ -2,9 +2,9 @@
 
     mixed       -256 ... 254, lowest bit 0        excitatory  0 ... 255        inhibitory  -255 ... 0
 
-With `bits` of 8 the lowest 8 - bits (+ 1 with both signs) bits of a weight are 0; Lava rounds down to that grid
-(of the absolute weight where all are negative), Brian2Loihi towards zero, nengo-loihi to the nearest, of two to
-the even one.  A network whose weights lie on the grid means the same to all of them.
+With `bits` of 8 the lowest 8 - bits (+ 1 with both signs) bits of a weight are 0; Lava rounds down to that
+grid (the absolute weight where all are negative), Brian2Loihi towards zero, nengo-loihi to the nearest, of
+two to the even one.  A network whose weights lie on the grid means the same to all of them.
 Source: Lava, utils/weightutils.py and proc/dense/models.py.
 """
 
