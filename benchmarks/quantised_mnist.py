@@ -1,19 +1,19 @@
-"""Trained spiking networks on Loihi 2's grid: accuracy by width of the weights, and the written file, bit for bit.
+"""Trained spiking networks on Loihi 2's grid: accuracy by width of weights; the written file, bit for bit.
 
     .venv/bin/python benchmarks/quantised_mnist.py --data DIR [--cache DIR] [--again]
 
-An MLP and a CNN (benchmarks/spiking_nets.py) are quantised for loihi2 at several widths, after training with
-floats and after training on the grid; scales, thresholds and biases are chosen on the last training images.  All
-10,000 test images are shown to the float network, to its twin with ReLU and to every integer network.  The networks of
-8 and 4 bits are exported; the .net file is read again, and spikes of all neurons and potentials of the readout are
-compared with the integer network's.  Rows that are there are kept; --again measures them again.
+An MLP and a CNN (benchmarks/spiking_nets.py) are quantised for loihi2 at several widths, after training
+with floats and after training on the grid; scales, thresholds and biases are chosen on the last training
+images. All 10,000 test images are shown to the float network, to its twin with ReLU and to every integer
+network.  The networks of 8 and 4 bits are exported; the .net file is read again, and spikes, currents and
+potentials of all neurons in all steps are compared with the integer network's.  Rows that are there are
+kept; --again measures them again.
 """
 
 from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ import torch
 from conversion_eval import Store
 
 from snnsim.datasets import Dataset, load_dataset
+from snnsim.hardware.golden import again as same_inputs
+from snnsim.hardware.golden import golden_of
 from snnsim.hardware.quantise import Quantised, quantise
 from snnsim.hardware.runs_of import run_of
 from snnsim.hardware.training_grid import TrainingGrid, fake_quantiser, training_grid
@@ -35,7 +37,7 @@ TARGET = "loihi2"
 BITS = (8, 6, 5, 4, 3, 2)
 TRAINED = (4, 3, 2)  # widths on whose grid networks are trained
 N_CALIBRATION = 256
-_PART = 500
+_PART = 250
 BARS = {8: 0.2, 4: 1.0}  # points that may be lost
 
 
@@ -84,9 +86,7 @@ class Bench:
 
     def measured(self, name: str, bits: int, trained: bool) -> dict[str, Any]:
         """Accuracy of an integer network, and what it lost."""
-        began = time.perf_counter()
         found, model = self.quantised(name, bits, trained)
-        seconds = time.perf_counter() - began
         right = 0
         for low in range(0, len(self.test), _PART):
             shown = nets.frames(self.test[low : low + _PART], model.recipe.frames)
@@ -96,32 +96,33 @@ class Bench:
             "trained_on_grid": trained,
             "accuracy": right / len(self.test),
             "layers": [row.as_dict() for row in found.rows],
-            "seconds_with_training": seconds,
         }
 
     def file(self, name: str, bits: int, trained: bool) -> dict[str, Any]:
-        """The exported file, read again, against the integer network: every spike count and every readout."""
+        """The exported file, read again, against the integer network: spikes, currents and potentials of all
+        neurons
+        in all steps."""
         from snnsim.hardware.export import export
         from snnsim.hardware.formats import read_hardware
 
         found, model = self.quantised(name, bits, trained)
         with tempfile.TemporaryDirectory() as folder:
-            made = export(found, Path(folder) / "out", nets.frames(self.calibration[:32], model.recipe.frames))
+            made = export(
+                found, Path(folder) / "out", nets.frames(self.calibration[:32], model.recipe.frames)
+            )
             again = read_hardware(Path(folder) / "out" / "network.net")
-        pairs = list(zip(found.network.populations, again.populations, strict=True))
-        (stimulus,) = again.stimuli
-        counts = differing = 0
+        values, differing, hashed = 0, 0, []
         for low in range(0, len(self.test), _PART):
             shown = nets.frames(self.test[low : low + _PART], model.recipe.frames)
-            one = run_of(found.network, found.inputs(shown), found.n_steps)
-            two = run_of(again, {stimulus: shown}, found.n_steps)
-            for mine, theirs in pairs:
-                counts += one.totals[mine].size
-                differing += int(np.count_nonzero(one.totals[mine] != two.totals[theirs]))
-            counts += one.readout.size
-            differing += int(np.count_nonzero(one.readout != two.readout))
+            one = golden_of(found.network, found.inputs(shown), found.n_steps)
+            two = same_inputs(again, one)
+            for mine, theirs in zip(one.spikes.values(), two.spikes.values(), strict=True):
+                values += mine.size
+                differing += int(np.count_nonzero(mine != theirs))
+            hashed.append(one.state_sha256 == two.state_sha256)
         return {
-            "n_test": len(self.test), "values": counts, "differing": differing, "cores": made.facts["cores"],
+            "n_test": len(self.test), "spikes_compared": values, "spikes_differing": differing,
+            "state_equal": all(hashed), "cores": made.facts["cores"],
             "lower_bound": made.facts["lower_bound"], "violations": made.facts["violations"],
         }  # fmt: skip
 
@@ -172,7 +173,10 @@ def plot(store: Store) -> None:
         axes.axhline(spiking, color="0.3", ls="--", lw=1, label=f"spiking, floats: {spiking:.2f} %")
         relu = 100 * source["relu"]
         axes.axhline(relu, color="0.6", ls=":", lw=1.5, label=f"ReLU, floats: {relu:.2f} %")
-        for trained, label, marker in ((False, "quantised afterwards", "o-"), (True, "trained on the grid", "s-")):
+        for trained, label, marker in (
+            (False, "quantised afterwards", "o-"),
+            (True, "trained on the grid", "s-"),
+        ):
             rows = [store.rows[key(name, b, t)] for b, t in cases() if t == trained]
             axes.plot([r["bits"] for r in rows], [100 * r["accuracy"] for r in rows], marker, label=label)
         for bits, bar in BARS.items():
@@ -194,9 +198,19 @@ def table(store: Store) -> str:
         lines.append(f"| {name} | floats, ReLU | {source['relu']:.2%} | | |")
         lines.append(f"| {name} | floats, spiking | {source['spiking']:.2%} | | |")
         for bits, trained in cases():
-            row, file = store.rows[key(name, bits, trained)], store.rows.get(f"{key(name, bits, trained)}, file")
+            row, file = (
+                store.rows[key(name, bits, trained)],
+                store.rows.get(f"{key(name, bits, trained)}, file"),
+            )
             lost = 100 * (source["spiking"] - row["accuracy"])
-            same = "" if file is None else f"{file['differing']} of {file['values']:,} values differ"
+            same = (
+                ""
+                if file is None
+                else (
+                    f"{file['spikes_differing']} of {file['spikes_compared']:,} spikes differ, "
+                    f"state {'equal' if file['state_equal'] else 'DIFFERS'}"
+                )
+            )
             how = ", trained on the grid" if trained else ""
             lines.append(f"| {name} | {bits} bits{how} | {row['accuracy']:.2%} | {lost:+.2f} | {same} |")
     return "\n".join(lines)

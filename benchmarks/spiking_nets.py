@@ -7,10 +7,10 @@ cnn   two convolutions with stride 2 (12 and 24 channels) and a linear layer, le
 
 Both are trained as chips of the Loihi kind compute: reset to zero, a delay of one step at every connection,
 biases that act in each step, and a readout that adds up.  An image is shown as binary frames, frame t where
-pixels are brighter than LEVELS[t].  Each network has a twin of the same shape with ReLU in place of spikes, from
-whose weights its training starts.  With `bits` the weights are trained on the grid of a target (straight-through
-gradients), beginning with those of the spiking network.  Training goes on from the last epoch in the cache folder,
-and does not look at test images.
+pixels are brighter than LEVELS[t].  Each network has a twin of the same shape with ReLU in place of spikes,
+from whose weights its training starts.  With `bits` the weights are trained on the grid of a target
+(straight-through gradients), beginning with those of the spiking network.  Training goes on from the last
+epoch in the cache folder, and does not look at test images.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ import torch
 from torch import nn
 
 from snnsim.datasets import Dataset, load_dataset
+from snnsim.layer_neurons import Readout
 from snnsim.layers import Conv, Dense, LayerRule
 from snnsim.models import IF, LIF
-from snnsim.layer_neurons import Readout
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.projection import Projection
@@ -42,7 +42,7 @@ _BATCH, _SEED, _SHIFT = 100, 0, 1
 
 @dataclass(frozen=True)
 class Recipe:
-    """One network: frames it is shown, share of the potential that is left after a step, epochs of training."""
+    """One network: frames it is shown, share of potential left after a step, epochs of training."""
 
     frames: int
     kept: float
@@ -73,7 +73,8 @@ class _Spike(torch.autograd.Function):
 
 
 class Spiking(nn.Module):
-    """A chain of linear or convolutional layers; spikes float[n, frames, 1, 28, 28] -> potentials float[n, 10].
+    """A chain of linear or convolutional layers; spikes float[n, frames, 1, 28, 28] -> potentials float[n,
+    10].
 
     Layer l sees what layer l - 1 emitted a step before; with L layers there are frames + L steps.
     """
@@ -149,7 +150,9 @@ def as_network(model: Spiking) -> Network:
         populations[name] = Population(
             n=bias.size, neuron=Readout(bias_mv=bias) if last else _neuron(model.recipe.kept, bias)
         )
-        factor = 1.0 if last else 1 / model.recipe.kept  # a leaky neuron loses of what arrives in the same step
+        factor = (
+            1.0 if last else 1 / model.recipe.kept
+        )  # a leaky neuron loses of what arrives in the same step
         projections[f"{source}_to_{name}"] = Projection(
             source=source, target=name, rule=rule, weight_mv=factor, delay_ms=1.0
         )
@@ -195,7 +198,9 @@ def train(name: str, data: Dataset, cache: Path, kind: str = "spiking", fake: Se
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
     elif kind != "twin":
-        model.load_state_dict(train(name, data, cache, "twin" if kind == "spiking" else "spiking").state_dict())
+        model.load_state_dict(
+            train(name, data, cache, "twin" if kind == "spiking" else "spiking").state_dict()
+        )
     model.fake = list(fake) or model.fake
     if begun == epochs:
         return model.eval()
@@ -228,7 +233,10 @@ def train(name: str, data: Dataset, cache: Path, kind: str = "spiking", fake: Se
             {"epoch": epoch + 1, "model": model.state_dict(), "optimiser": optimiser.state_dict()}, unfinished
         )
         unfinished.replace(path)
-        print(f"{name} {kind}: epoch {epoch + 1} of {epochs}, {right / len(x):.2%} of training images", flush=True)
+        print(
+            f"{name} {kind}: epoch {epoch + 1} of {epochs}, {right / len(x):.2%} of training images",
+            flush=True,
+        )
     return model.eval()
 
 

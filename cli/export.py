@@ -28,15 +28,16 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="DIR", help="The folder, a new one.")
     ] = None,
     bits: Annotated[
-        int | None, typer.Option(min=1, max=16, metavar="B", help="Of a weight. Default: 8, or all there are.")
+        int | None,
+        typer.Option(min=1, max=16, metavar="B", help="Of a weight. Default: 8, or all there are."),
     ] = None,
     calibrate: Annotated[
         str | None,
-        typer.Option(metavar="DATA", help="Inputs: a data set, or .npy [n_samples, ...]; exact: in the file."),
+        typer.Option(
+            metavar="DATA", help="Inputs: a data set, or .npy [n_samples, ...]; exact: in the file."
+        ),
     ] = None,
-    samples: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Inputs that are used, at most.")
-    ] = 256,
+    samples: Annotated[int, typer.Option(min=1, metavar="N", help="Inputs that are used, at most.")] = 256,
     steps: Annotated[
         int | None, typer.Option(min=1, metavar="T", help="Steps of a sample, where the file does not say.")
     ] = None,
@@ -87,7 +88,10 @@ def export(
     answer["limits"] = limits_of(chip) if explain else None
     text = in_words(made, network)
     if explain:
-        rows = [(row["limit"], row["bound"], row["sure"].partition(":")[0], row["source"]) for row in answer["limits"]]
+        rows = [
+            (row["limit"], row["bound"], row["sure"].partition(":")[0], row["source"])
+            for row in answer["limits"]
+        ]
         text += f"\n\nlimits of {chip.title}:\n" + columns(rows, ("limit", "bound", "", "source"))
     if made.violations:
         answer["files"] = []
@@ -137,11 +141,15 @@ def in_words(made: Plan, path: Path) -> str:
     if found.exactness is not None:
         one = found.exactness
         what = "holds" if one.holds else f"{one.rate:.4%} of its counts"
-        lines.append(f"certificate over {one.n_samples:,} inputs: {what}, outputs within {one.readout_deviation:.3g}")
-    if placed is not None:
-        used = ", ".join(f"{k.replace('_', ' ')} {v['max']:.0%}" for k, v in made.facts()["utilisation"].items())
         lines.append(
-            f"{placed.n_cores} core{'s' * (placed.n_cores != 1)} (at least {placed.lower_bound}), fullest: {used}; "
-            f"{placed.spike_hops:,.1f} spikes x hops in a step"
+            f"certificate over {one.n_samples:,} inputs: {what}, outputs within {one.readout_deviation:.3g}"
+        )
+    if placed is not None:
+        used = ", ".join(
+            f"{k.replace('_', ' ')} {v['max']:.0%}" for k, v in made.facts()["utilisation"].items()
+        )
+        lines.append(
+            f"{placed.n_cores} core{'s' * (placed.n_cores != 1)} (at least {placed.lower_bound}), "
+            f"fullest: {used}; {placed.spike_hops:,.1f} spikes x hops in a step"
         )
     return "\n".join(lines)

@@ -23,7 +23,9 @@ _STATE = {True: "holds", False: "DIFFERS", None: "not checked"}
 def verify(
     network: Annotated[
         Path,
-        typer.Argument(metavar="NET.h5|DIR", help="What `snnsim convert` wrote, or a folder of `snnsim export`."),
+        typer.Argument(
+            metavar="NET.h5|DIR", help="What `snnsim convert` wrote, or a folder of `snnsim export`."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The source: compares every weight with it.")
@@ -44,7 +46,8 @@ def verify(
     simulated again and compared with the quantised integers, which are computed again without the
     simulator. With --model every weight is compared with the source; with --calibrate too, the whole
     conversion is repeated. Of a folder, checksums are compared, golden vectors simulated again with every
-    file that has a reader, and the limits of the target checked. Ends with code 8 when something differs, and says where.
+    file that has a reader, and the limits of the target checked. Ends with code 8 when something differs, and
+    says where.
 
     \b
     Examples:
@@ -59,7 +62,9 @@ def verify(
 
     if network.is_dir():
         if model is not None or builder is not None or calibrate is not None:
-            raise Usage("an exported folder is checked by itself", where="NET", fix="leave the other options out")
+            raise Usage(
+                "an exported folder is checked by itself", where="NET", fix="leave the other options out"
+            )
         return _folder(network, threads)
     if builder is not None and model is None:
         raise Usage("a builder without its weights", where="--builder", fix="add --model WEIGHTS")
@@ -69,7 +74,9 @@ def verify(
         graph = read_model(model, builder, _example(read_conversion(network), inputs))
     with stages(quiet) as progress:
         found = verify_file(network, graph=graph, data=inputs, threads=threads, progress=progress)
-    return _reply(network, {"network": network, **found.as_dict()}, in_words(str(network), found), found.checks)
+    return _reply(
+        network, {"network": network, **found.as_dict()}, in_words(str(network), found), found.checks
+    )
 
 
 def _folder(folder: Path, threads: int | None) -> Reply:
@@ -79,7 +86,12 @@ def _folder(folder: Path, threads: int | None) -> Reply:
     found = verify_export(folder, threads)
     rows = [(c.name, _STATE[c.holds], c.about) for c in found.checks]
     head = f"{folder}: the export {'holds' if found.holds else 'DIFFERS'}, for {found.manifest['target']}"
-    return _reply(folder, {"network": folder, **found.as_dict()}, f"{head}\n{columns(rows, ('check', '', 'about'))}", found.checks)
+    return _reply(
+        folder,
+        {"network": folder, **found.as_dict()},
+        f"{head}\n{columns(rows, ('check', '', 'about'))}",
+        found.checks,
+    )
 
 
 def _reply(path: Path, answer: dict[str, Any], text: str, checks: Sequence[Check]) -> Reply:

@@ -17,18 +17,19 @@ _MOST = 2**26  # entries of a matrix
 def as_layers(network: Network) -> Network:
     """The same network in layers, whose input is given when it runs.
 
-    Raises TargetError for connections that are drawn or learn, for delays that differ within a projection, and
-    for drives.
+    Raises TargetError for connections that are drawn or learn, for delays that differ within a projection,
+    and for drives.
     """
     stimuli = {}
     for name, stimulus in network.stimuli.items():
         if not isinstance(stimulus, SpikeSource | Analogue) or not hasattr(stimulus, "n"):
             raise TargetError(
-                "a drive that no chip has", where=f"stimuli.{name}", got=stimulus.KIND, expected="a source of spikes",
+                "a drive that no chip has", where=f"stimuli.{name}", got=stimulus.KIND,
+                expected="a source of spikes",
                 fix="send its spikes through a source", code="target.no_form",
             )  # fmt: skip
-        stimuli[name] = Analogue(n=stimulus.n)
-    sizes = {name: one.n for name, one in (*network.populations.items(), *stimuli.items())}
+        stimuli[name] = Analogue(n=int(getattr(stimulus, "n", 0)))
+    sizes = {name: p.n for name, p in network.populations.items()} | {k: one.n for k, one in stimuli.items()}
     projections = {
         name: _dense(p, sizes[p.source], sizes[p.target], f"projections.{name}")
         for name, p in network.projections.items()
@@ -42,10 +43,12 @@ def _dense(p: Projection, n_source: int, n_target: int, where: str) -> Projectio
     if not isinstance(p.rule, Arrays | AllToAll | OneToOne) or p.plastic or n_source * n_target > _MOST:
         raise TargetError(
             "connections that cannot be written as a matrix", where=f"{where}.rule",
-            got="plastic" if p.plastic else p.rule.KIND, expected="arrays, all_to_all, one_to_one, or rules of layers",
+            got="plastic" if p.plastic else p.rule.KIND,
+            expected="arrays, all_to_all, one_to_one, or rules of layers",
             fix="draw or learn them first, and give the result as arrays", code="target.no_form",
         )  # fmt: skip
-    delays = np.unique(np.asarray(p.delay_ms, np.float64)) if isinstance(p.delay_ms, float | np.ndarray) else ()
+    given = isinstance(p.delay_ms, float | np.ndarray)
+    delays = np.unique(np.asarray(p.delay_ms, np.float64)) if given else np.zeros(0)
     if len(delays) != 1 or not isinstance(p.weight, float | np.ndarray):
         raise TargetError(
             "weights are given, and the delay is one for a projection", where=f"{where}.delay_ms",

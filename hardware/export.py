@@ -26,7 +26,7 @@ from snnsim.hardware.placement import Placement, place
 from snnsim.hardware.quantise import Quantised
 from snnsim.hardware.targets import get_target
 from snnsim.hardware.traffic import measure
-from snnsim.hardware.writers import WRITERS, write_all
+from snnsim.hardware.writers import WRITERS, Content, write_all
 from snnsim.hashing import sha256_of_file
 from snnsim.identity import fingerprint
 from snnsim.manifest import software_facts, utc_now
@@ -81,7 +81,8 @@ class Exported:
 
 
 def plan(found: Quantised, data: np.ndarray, *, seed: int = 0, threads: int | None = None) -> Plan:
-    """Does it fit, and where would it lie; traffic is measured on the data, [n_samples, ...] as the source takes them.
+    """Does it fit, and where would it lie; traffic is measured on the data, [n_samples, ...] as the source
+    takes them.
 
     Violations are in the result; a placement is made where there are none, and the target has cores.
     """
@@ -125,13 +126,11 @@ def export(
     return Exported(folder, facts, golden, refused)
 
 
-def _fill(
-    folder: Path, made: Plan, golden: Golden, report: bool
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _fill(folder: Path, made: Plan, golden: Golden, report: bool) -> tuple[dict[str, Any], dict[str, str]]:
     found = made.found
     write_network(folder / NETWORK, found.network, network_facts(found))
     golden.write(folder)
-    written = write_all(found.network, found.target, folder)
+    written = write_all(Content(found.network, golden, made.placement), found.target, folder)
     refused = {one.writer.name: one.refused for one in written if one.refused}
     if report:
         from snnsim.hardware.export_report import page

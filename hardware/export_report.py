@@ -13,7 +13,10 @@ from snnsim.report import Report, Table
 def page(made: Plan, golden: dict[str, Any], refused: dict[str, str]) -> Report:
     """The HTML page, not yet written."""
     found, placed = made.found, made.placement
-    headline: list[tuple[str, object]] = [("target", get_target(found.target).title), ("bits of a weight", found.bits)]
+    headline: list[tuple[str, object]] = [
+        ("target", get_target(found.target).title),
+        ("bits of a weight", found.bits),
+    ]
     if placed is not None:
         headline += [("cores", placed.n_cores), ("at least", placed.lower_bound)]
     if found.exactness is not None:
@@ -42,15 +45,17 @@ def page(made: Plan, golden: dict[str, Any], refused: dict[str, str]) -> Report:
 def loss_table(made: Plan) -> Table:
     return Table(
         "What was lost, layer by layer",
-        ("layer", "bits", "step", "scale", "weight error (%)", "cut (%)", "threshold error (%)", "spikes of the source",
+        ("layer", "bits", "step", "scale", "weight error (%)", "cut (%)", "threshold error (%)",
+         "spikes of the source",
          "spikes", "kept (%)", "besides"),
         [
             (row.layer, row.bits, row.step, row.scale, 100 * row.weight_error, 100 * row.clipped)
             + (100 * row.threshold_error, row.source_spikes, row.spikes, 100 * row.agreement, row.note)
             for row in made.found.rows
         ],
-        "On calibration data. Weight error: root mean square, as a share of the weights' own. Kept: 1 less the sum of "
-        "|spikes - spikes of the source| over the source's; of a readout, samples with the same largest output.",
+        "On calibration data. Weight error: root mean square, as a share of the weights' own. Kept: 1 less the "
+        "sum of |spikes - spikes of the source| over the source's; of a readout, samples with the same largest "
+        "output.",
     )  # fmt: skip
 
 
@@ -72,7 +77,10 @@ def _figures(made: Plan) -> list[tuple[str, str, bytes]]:
     if made.placement is None:
         return []
     from snnsim.canvas import blank, colour, dress, png_bytes
+    from snnsim.hardware.chip_plot import chip_plot
 
+    chip, _ = chip_plot(made.placement)
+    lies = f"{made.placement.n_cores} cores of {made.placement.target} on their mesh, coloured by layer"
     figure = blank(6.4, 2.6)
     ax = figure.subplots()
     used = 100 * made.placement.utilisation
@@ -83,4 +91,7 @@ def _figures(made: Plan) -> list[tuple[str, str, bytes]]:
     ax.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.25))
     dress(ax)
     alt = f"Use of each resource on {len(used)} cores, at most {used.max():.0f} %"
-    return [("What each core uses of what it has.", alt, png_bytes(figure))]
+    return [
+        ("What lies where; the darker a line, the more spikes cross it.", lies, png_bytes(chip)),
+        ("What each core uses of what it has.", alt, png_bytes(figure)),
+    ]

@@ -29,7 +29,8 @@ def _without(network: Network, name: str, target: str) -> Network:
     if len(into) != 1 or not isinstance(next(iter(into.values())).rule, SumPool):
         raise TargetError(
             f"{target} has no units that pass on sums", where=where, got=", ".join(into) or "no projection",
-            expected="one sum_pool projection, which is folded into the weights behind it", code="target.no_form",
+            expected="one sum_pool projection, which is folded into the weights behind it",
+            code="target.no_form",
         )  # fmt: skip
     ((link, pool),) = into.items()
     rule = pool.rule
@@ -57,7 +58,7 @@ def _joined(pool: Projection, rule: SumPool, behind: Projection, where: str, tar
     if found is None:
         raise TargetError(
             f"{target}: a pool that cannot be folded into what is behind it", where=where,
-            got=f"{behind.rule.KIND} behind a pool of {rule.kernel()}, stride {(rule.stride_h, rule.stride_w)}",
+            got=f"{behind.rule.KIND} behind windows of {rule.kernel()} at {(rule.stride_h, rule.stride_w)}",
             expected="dense or conv behind a pool without padding and overlap",
             fix="train with strided convolutions instead", code="target.no_form",
         )  # fmt: skip

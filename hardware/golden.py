@@ -1,9 +1,10 @@
-"""Golden vectors: what an integer network does with some inputs, so that every other realisation can be compared.
+"""Golden vectors: what an integer network does with some inputs, so that every other realisation can be
+compared.
 
-    golden/input_<name>.npy   int32[samples, n, T]   amounts of an input in each step
-    golden/spikes_<i>.npy     int32[samples, n, T]   what population i sent in each step
-    state_sha256              of u, then v of all neurons after each step, int64 little endian, [samples, n, T] by
-                              population
+golden/input_<name>.npy   int32[samples, n, T]   amounts of an input in each step
+golden/spikes_<i>.npy     int32[samples, n, T]   what population i sent in each step
+state_sha256              of u, then v of all neurons after each step, int64 little endian, [samples, n, T] by
+                          population
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def golden_of(
     n_samples = len(next(iter(inputs.values())))
     given = {name: _filled(np.asarray(value), n_steps) for name, value in inputs.items()}
     probes = {
-        f"{name}__{what}": Probe(target=name, variable=what) for name in network.populations for what in ("s", "u", "v")
+        f"{name}__{what}": Probe(target=name, variable=what)
+        for name in network.populations
+        for what in ("s", "u", "v")
     }
     with Simulator(network.replace(probes=probes), batch=n_samples, dt_ms=1.0, threads=threads) as sim:
         sim.present(given)
@@ -108,7 +111,12 @@ def _array(path: Path) -> np.ndarray:
         found = np.load(path, allow_pickle=False, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise FileError("not golden vectors", where=str(path), expected="a .npy file") from error
-    if not isinstance(found, np.ndarray) or found.dtype != np.int32 or found.ndim != 3 or found.nbytes > MOST_BYTES:
+    if (
+        not isinstance(found, np.ndarray)
+        or found.dtype != np.int32
+        or found.ndim != 3
+        or found.nbytes > MOST_BYTES
+    ):
         raise FileError(
             "not golden vectors", where=str(path), got=f"{getattr(found, 'dtype', '')}{np.shape(found)}",
             expected="int32[samples, n, T]",

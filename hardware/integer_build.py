@@ -59,16 +59,20 @@ def neuron(stage: Stage, whole: Whole, form: NumberFormat) -> IntegerLIF:
         reset = "zero" if reset == "signed" else reset
         if reset not in form.resets:
             raise TargetError(
-                f"a spike of {form.name} cannot {_DOES[reset]}", where=f"populations.{stage.name}.neuron.reset",
+                f"a spike of {form.name} cannot {_DOES[reset]}",
+                where=f"populations.{stage.name}.neuron.reset",
                 got=reset, expected=" or ".join(form.resets), code="target.no_reset", fix=_WAY_OUT[reset],
             )  # fmt: skip
         if stage.most > form.most:
             raise TargetError(
-                "more spikes in a step than a neuron of the target has", where=f"populations.{stage.name}.neuron",
+                "more spikes in a step than a neuron of the target has",
+                where=f"populations.{stage.name}.neuron",
                 got=stage.most, expected=f"at most {form.most} on {form.name}", code="target.bursts",
                 fix="convert with --levels 1, or take generic-int8 or generic-int16",
             )  # fmt: skip
-        known = {"reset": rule.reset if rule.reset == "value" and reset == "zero" else reset}
+        known: dict[str, str | int] = {
+            "reset": rule.reset if rule.reset == "value" and reset == "zero" else reset
+        }
         if stage.most > 1 or form.most > 1:
             known["most"] = stage.most if rule.most == 1 else rule.most
         rule = rule.replace(**known)
@@ -86,8 +90,8 @@ def neuron(stage: Stage, whole: Whole, form: NumberFormat) -> IntegerLIF:
 _DOES = {"zero": "set the potential to zero", "subtract": "take the threshold off the potential"}
 _WAY_OUT = {
     "zero": "train with reset by subtraction, or take loihi2, generic-int8 or generic-int16",
-    "subtract": "accept a reset to zero (hard_reset, --hard-reset), which loses what is above the threshold; or "
-    "train with a reset to zero; or take generic-int8 or generic-int16",
+    "subtract": "accept a reset to zero (hard_reset, --hard-reset), which loses what is above the threshold; "
+    "or train with a reset to zero; or take generic-int8 or generic-int16",
 }
 
 

@@ -20,12 +20,12 @@ class LayerLoss:
     scale            stored units that a potential of 1 became (the median, where channels differ)
     weight_error     root mean square of weight - source weight, as a share of the source's own
     clipped          share of weights that lay outside of the grid
-    threshold_error  largest |threshold - source threshold| as a share of it; of neurons that decide once 0, since
-                     what their threshold lacks comes over a connection
+    threshold_error  largest |threshold - source threshold| as a share of it; of neurons that decide once 0,
+                     since what their threshold lacks comes over a connection
     decay_error      largest difference of the shares of potential and current that a step leaves
     spikes, source_spikes  of a sample, on calibration data
-    agreement        1 - sum of |spikes - source spikes| / sum of source spikes; of a readout: share of samples
-                     whose largest output is the source's
+    agreement        1 - sum of |spikes - source spikes| / sum of source spikes; of a readout: share of
+                     samples whose largest output is the source's
     note             what was lost besides
     """
 
@@ -64,13 +64,18 @@ def loss_of(task: Task, whole: Whole, ran: Ran) -> LayerLoss:
         spikes, source_spikes = float(found.sum(1).mean()), float(source.sum(1).mean())
         wrong = float(np.abs(found - source).sum())
         agreement = 1 - wrong / float(source.sum()) if source.any() else float(wrong == 0)
-        error = 0.0 if stage.kind == "signed" else float(np.abs(whole.threshold / whole.scale - stage.threshold).max() / stage.threshold.min())
+        error = (
+            0.0
+            if stage.kind == "signed"
+            else float(np.abs(whole.threshold / whole.scale - stage.threshold).max() / stage.threshold.min())
+        )
     if np.any(stage.start) and not form.starts and stage.kind != "signed":
         notes.append("starts from 0")
     if task.hard:
         notes.append("reset to zero in place of subtraction")
     return LayerLoss(
-        stage.name, stage.kind, task.bits, grid.step, float(np.median(whole.scale)), *_weights(task, whole), error,
+        stage.name, stage.kind, task.bits, grid.step, float(np.median(whole.scale)), *_weights(task, whole),
+        error,
         max(abs(kept_u - stage.keep_u), abs(kept_v - stage.keep_v)), source_spikes, spikes, agreement,
         ", ".join(notes),
     )  # fmt: skip

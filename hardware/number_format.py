@@ -1,8 +1,8 @@
 """What numbers a target takes: the grid of its weights, the steps and ranges of thresholds and biases.
 
 How it computes with them is its rule (snn/integer_rule.py); how many of them fit is a matter of limits.
-A weight is counted in units of the least bit that a weight of full width has; thresholds, biases and starts are
-stored in units of 2**input_shift of the rule, which is what a weight of one adds to a potential.
+A weight is counted in units of the least bit that a weight of full width has; thresholds, biases and starts
+are stored in units of 2**input_shift of the rule, which is what a weight of one adds to a potential.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class NumberFormat:
 _LOIHI = NumberFormat(
     name="loihi2", rule=RULES["loihi2"], weight_bits=(1, 2, 3, 4, 5, 6, 7, 8), sign_modes=True, aligned=True,
     threshold_most=2**17 - 1, bias_most=2**12 - 1, by_neuron=False, starts=False, largest_input=2**23 - 1,
-    source="Lava's fixed-point processes: 17 bits of threshold, 13 bits of bias with a sign, even mixed weights",
+    source="Lava's fixed-point processes: threshold of 17 bits, bias of 13 with its sign, even weights",
 )  # fmt: skip
 _GENERIC = NumberFormat(
     name="generic-int8", rule=RULES["generic-int8"], weight_bits=(1, 2, 3, 4, 5, 6, 7, 8),

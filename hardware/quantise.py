@@ -1,12 +1,12 @@
 """A float network onto the grid of a target: weights, thresholds, decays and biases as whole numbers.
 
-    found = quantise(network, "loihi2", images, n_steps=11)       # images [n_samples, n_given, n], whole amounts
-    found.network                                                 # an integer network, which runs like any other
-    found.predict(images)                                         # outputs in the units of the source
-    [row.as_dict() for row in found.rows]                         # what was lost, layer by layer
+    found = quantise(network, "loihi2", images, n_steps=11)   # images [n_samples, n_given, n], whole amounts
+    found.network                            # an integer network, which runs like any other
+    found.predict(images)                    # outputs in the units of the source
+    [row.as_dict() for row in found.rows]    # what was lost, layer by layer
 
-The objective is stated in scale_search.py: spikes of each layer, and outputs, as those of the source on calibration
-data.  Networks from `convert --method exact` go another way, see single_shot.py.
+The objective is stated in scale_search.py: spikes of each layer, and outputs, as those of the source on
+calibration data.  Networks from `convert --method exact` go another way, see single_shot.py.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def quantise(
 ) -> Quantised:
     """A layered float network as an integer network of a target.
 
-    network      IF and LIF neurons (delta or exponential synapses, one time constant), burst_if, relay, readout;
-                 rules of layers; one input
+    network      IF and LIF neurons (delta or exponential synapses, one time constant), burst_if, relay,
+                 readout; rules of layers; one input
     calibration  [n_samples, n], or [n_samples, n_given, n] with one frame a step
     n_steps      for which the float network is run on a sample;  repeat: see BatchSimulator.evaluate
     bits         of weights; without: the widest that the target has, at most 8
@@ -186,7 +186,8 @@ def quantise_exact(
         )  # fmt: skip
         rows.append(loss_of(task, replace(whole, weights=whole.weights[:-1]), shot.ran))
     return Quantised(
-        shot.network, target, bits, shot.n_steps, 1, shot.depth, shot.input_unit * input_scale, shot.output_unit,
+        shot.network, target, bits, shot.n_steps, 1, shot.depth, shot.input_unit * input_scale,
+        shot.output_unit,
         "potential", tuple(rows), fingerprint(network, {}), shot.exactness, shot.constants,
     )  # fmt: skip
 
@@ -243,7 +244,9 @@ def even(stage: Stage) -> Stage:
     first = factor[np.searchsorted(stage.channel, stage.channel)]
     if np.any(first != factor) or any(w.weight.ndim == 1 for w in stage.wires):
         return stage
-    wires = tuple(replace(w, weight=w.weight * scale_of_targets(w.weight, factor, stage)) for w in stage.wires)
+    wires = tuple(
+        replace(w, weight=w.weight * scale_of_targets(w.weight, factor, stage)) for w in stage.wires
+    )
     return replace(
         stage, wires=wires, threshold=np.full(stage.n, stage.threshold.max()), bias=stage.bias * factor,
         start=stage.start * factor,

@@ -1,4 +1,4 @@
-"""What a layered network does with calibration data: amounts that were emitted, and what the last one reads."""
+"""What a layered network does with calibration data: amounts emitted, and what the last one reads."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from snnsim.simulator import Simulator
 
 @dataclass(frozen=True)
 class Ran:
-    """totals: float64[n_samples, n] by population and input; readout: float64[n_samples, n] of the last one."""
+    """totals: float64[n_samples, n] by population and input; readout: the same of the last one."""
 
     totals: dict[str, np.ndarray]
     readout: np.ndarray
 
 
 def run_of(
-    network: Network, inputs: Mapping[str, np.ndarray], n_steps: int, repeat: int = 1, threads: int | None = None
+    network: Network,
+    inputs: Mapping[str, np.ndarray],
+    n_steps: int,
+    repeat: int = 1,
+    threads: int | None = None,
 ) -> Ran:
-    """Simulate samples from step 0; inputs as BatchSimulator.evaluate takes them, of one step or of several."""
+    """Simulate samples from step 0; inputs as BatchSimulator.evaluate takes them."""
     with Simulator(network, batch=1, dt_ms=1.0, threads=threads) as sim:
         found = sim.evaluate(inputs, n_steps, repeat=repeat, keep_counts=True, stop_early=False)
     totals = {name: np.asarray(value, np.float64) for name, value in found.totals.items()}

@@ -1,7 +1,7 @@
 """Whole numbers for one stage of a network, chosen on calibration data so that its spikes are kept.
 
-A potential of 1 becomes `scale` stored units: weights, threshold and bias are multiplied by it and rounded.  In this
-order, and each only where it lowers the error, are searched
+A potential of 1 becomes `scale` stored units: weights, threshold and bias are multiplied by it and rounded.
+In this order, and each only where it lowers the error, are searched
 
     1. the scale, from half of what fits into the grid up to four times that, where large weights are cut
     2. the threshold, by a few per cent
@@ -10,8 +10,9 @@ order, and each only where it lowers the error, are searched
 error of neurons that spike: sum over samples and neurons of |spikes - spikes of the source|
 error of a readout:          sum over samples and outputs of (potential - potential of the source)^2
 
-Both are sums over the units that share a scale: all of a stage, or each channel where the target has thresholds of
-their own.  The stages in front are whole already, so errors of theirs are seen, and partly undone.
+Both are sums over the units that share a scale: all of a stage, or each channel where the target has
+thresholds of their own.  The stages in front are whole already, so errors of theirs are seen, and partly
+undone.
 """
 
 from __future__ import annotations
@@ -87,9 +88,13 @@ def whole_numbers(task: Task, scale: np.ndarray) -> Whole:
     per_unit = np.asarray(scale, np.float64)[task.group]
     gain = 1.0
     if form.rule.order == "input_first" and form.rule.synapse == "current":
-        gain = max(decay_of(stage.keep_u, form, True, stage.name)[1], 0.5)  # what arrives decays before it acts
+        gain = max(
+            decay_of(stage.keep_u, form, True, stage.name)[1], 0.5
+        )  # what arrives decays before it acts
         gain = 1.0 / gain if stage.keep_u > 0 else 1.0
-    weights = tuple(grid.nearest(w.weight * gain * scale_of_targets(w.weight, per_unit, stage)) for w in stage.wires)
+    weights = tuple(
+        grid.nearest(w.weight * gain * scale_of_targets(w.weight, per_unit, stage)) for w in stage.wires
+    )
     threshold = np.full(stage.n, float(form.threshold_most))
     if stage.kind != "readout":
         threshold = np.rint(stage.threshold * per_unit)
@@ -117,7 +122,7 @@ def scale_of_targets(weight: np.ndarray, per_unit: np.ndarray, stage: Stage) -> 
 
 def fitting_scale(task: Task) -> np.ndarray:
     """float64[n_groups]: the largest scales with which no weight is cut and thresholds and biases fit."""
-    stage, form, grid = task.stage, task.form, task.grid()
+    stage, grid = task.stage, task.grid()
     found = np.full(task.n_groups, np.inf)
     low, high = np.zeros(stage.n), np.zeros(stage.n)
     for wire in stage.wires:
@@ -149,7 +154,9 @@ def most_scale(task: Task, mine: np.ndarray) -> float:
     return min(edges)
 
 
-def searched(task: Task, attempt: Attempt, scale: np.ndarray | None = None, search: bool = True) -> tuple[Whole, Ran]:
+def searched(
+    task: Task, attempt: Attempt, scale: np.ndarray | None = None, search: bool = True
+) -> tuple[Whole, Ran]:
     """The best whole numbers of a stage, and what it does with them; a scale that is given stays."""
     fits = fitting_scale(task)
     best = _Best(task, attempt, whole_numbers(task, fits if scale is None else scale))

@@ -4,14 +4,16 @@ Signed neurons take spikes back because their input comes piece by piece.  Where
 
     s = clip(floor((c + z) / theta), 0, levels),     c = start + bias
 
-is what a neuron with reset by subtraction and up to `levels` spikes in a step emits at once; with one level, so does
-a neuron with reset to zero.  So a layer of depth d gets everything in step d: connections that skip layers have
-longer delays.  c comes over connections as well, from an input `one` that acts in step 0 (a chip has no start, and
-a bias would act in every step); nothing comes later, so nothing more is emitted.
+is what a neuron with reset by subtraction and up to `levels` spikes in a step emits at once; with one
+level, so does a neuron with reset to zero.  So a layer of depth d gets everything in step d: connections
+that skip layers have longer delays.  c comes over connections as well, from an input `one` that acts in
+step 0 (a chip has no start, and a bias would act in every step); nothing comes later, so nothing more is
+emitted.
 
-The result is exact where weights are whole multiples of one unit that fit into the width asked for, as after training
-on the grid; then c may be rounded down to that unit.  Otherwise weights are rounded.  Either way the certificate goes
-along: how many counts of it the integer network has, simulated, and the hashes of what was compared.
+The result is exact where weights are whole multiples of one unit that fit into the width asked for, as
+after training on the grid; then c may be rounded down to that unit.  Otherwise weights are rounded.  Either
+way the certificate goes along: how many counts of it the integer network has, simulated, and the hashes of
+what was compared.
 """
 
 from __future__ import annotations
@@ -87,7 +89,9 @@ class Shot:
     ran: Ran
 
 
-def single_shot(network: Network, form: NumberFormat, bits: int, inputs: np.ndarray, threads: int | None = None) -> Shot:
+def single_shot(
+    network: Network, form: NumberFormat, bits: int, inputs: np.ndarray, threads: int | None = None
+) -> Shot:
     """An exact network on a target.
 
     inputs  float64[n_samples, n]  whole amounts over which it is certified
@@ -132,7 +136,8 @@ def single_shot(network: Network, form: NumberFormat, bits: int, inputs: np.ndar
     )
     source = Ran({**expected, name: amounts, extra: given[extra].sum(axis=1)}, expected[last.name])
     return Shot(
-        found, n_steps, stages.depth, unit, output_unit, {extra: ones}, exactness, tuple(made), chosen, source, ran
+        found, n_steps, stages.depth, unit, output_unit, {extra: ones}, exactness, tuple(made),
+        chosen, source, ran
     )  # fmt: skip
 
 
@@ -175,8 +180,8 @@ def _check(stages: Stages, form: NumberFormat) -> None:
             f"a neuron of {form.name} emits one spike in a step at most" if form.most == 1 else
             f"a neuron of {form.name} emits at most {form.most} spikes in a step",
             where="levels", got=levels, expected=f"at most {form.most}", code="target.levels",
-            fix="convert with --levels 1, or with --method rate; or take generic-int8 or generic-int16, whose neurons "
-            "emit bursts",
+            fix="convert with --levels 1, or with --method rate; or take generic-int8 or generic-int16, "
+            "whose neurons emit bursts",
         )  # fmt: skip
     if form.rule.synapse == "current" and decay_of(0.0, form, True, "")[1] > 0:
         raise TargetError(
@@ -234,8 +239,10 @@ def _solve(stage: Stage, form: NumberFormat, bits: int, peak: float) -> _Solved:
         )  # fmt: skip
     if threshold.max() > form.threshold_most:
         raise TargetError(
-            "a threshold beyond what the target has", where=f"populations.{stage.name}", got=float(threshold.max()),
-            expected=f"at most {form.threshold_most}", code="target.threshold", fix="take fewer bits of weights",
+            "a threshold beyond what the target has",
+            where=f"populations.{stage.name}", got=float(threshold.max()),
+            expected=f"at most {form.threshold_most}", code="target.threshold",
+            fix="take fewer bits of weights",
         )  # fmt: skip
     if form.rule.compare == "above" and stage.kind == "signed":
         threshold = threshold - 1

@@ -1,9 +1,9 @@
 """What is exported: a file of a network, quantised for a target as its kind asks for.
 
-    a conversion, --method exact        every neuron decides once (single_shot.py); the file holds the inputs
-    a conversion, --method rate, burst  scales by calibration data
-    another layered network             the same, for as many steps as are given
-    an integer network, or .net         as it is
+a conversion, --method exact        every neuron decides once (single_shot.py); the file holds the inputs
+a conversion, --method rate, burst  scales by calibration data
+another layered network             the same, for as many steps as are given
+an integer network, or .net         as it is
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ def quantised(
         if facts.get("timesteps") != 1:
             raise TargetError(
                 "neurons that decide once need all of their input in one step", where="timesteps",
-                got=facts.get("timesteps"), expected="1", fix="convert without --timesteps", code="target.timesteps",
+                got=facts.get("timesteps"), expected="1", fix="convert without --timesteps",
+                code="target.timesteps",
             )  # fmt: skip
         scale = float(facts.get("input_scale", 1.0))
         found = quantise_exact(
@@ -77,13 +78,16 @@ def quantised(
     if is_integer(network):
         return _as_it_is(network, target, n_steps, repeat), shown
     found = quantise(
-        network, target, shown, n_steps=n_steps, repeat=repeat, bits=options.bits, hard_reset=options.hard_reset,
+        network, target, shown, n_steps=n_steps, repeat=repeat, bits=options.bits,
+        hard_reset=options.hard_reset,
         threads=options.threads,
     )  # fmt: skip
     return found, shown
 
 
-def _steps(network: Network, facts: Mapping[str, Any], shown: np.ndarray, options: Options) -> tuple[int, int]:
+def _steps(
+    network: Network, facts: Mapping[str, Any], shown: np.ndarray, options: Options
+) -> tuple[int, int]:
     """(steps of a sample, in how many an input of one step acts)."""
     if facts.get("method") in ("rate", "burst"):
         timesteps = int(facts["timesteps"])

@@ -4,8 +4,8 @@
     v <- keep_v v + u + bias
     a spike where v >= threshold; then v <- 0, or v <- v - threshold
 
-Pools that only pass on sums are folded into the weights behind them, and every connection takes a step: the time
-of a population is behind by its depth.
+Pools that only pass on sums are folded into the weights behind them, and every connection takes a step: the
+time of a population is behind by its depth.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from snnsim.hardware.folding import fold_pools
 from snnsim.kernels import neurons as k
 from snnsim.layer_neurons import BurstIF, LayerNeuron, Readout, SignedIF
 from snnsim.layers import Conv, Dense, Into, LayerRule, SumPool, Window
-from snnsim.models import IF, LIF, Delta, Exponential, Neuron
+from snnsim.models import Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.propagators import parameter_columns, start_mv
 from snnsim.stimuli import Analogue
@@ -72,7 +72,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Stages:
-    """A network in normal form. inputs: number of units of each input; depth: steps until the last one acts."""
+    """A network in normal form. inputs: units of each input; depth: steps until the last one acts."""
 
     inputs: dict[str, int]
     stages: tuple[Stage, ...]
@@ -125,7 +125,7 @@ def _wires(network: Network, name: str, dt_ms: float, target: str) -> tuple[Wire
 
 
 def _depths(sources: dict[str, list[tuple[str, int]]], target: str) -> dict[str, int]:
-    """Least whole depths such that every connection takes a step: delay + depth - depth of the source >= 1."""
+    """Least depths such that every connection takes a step: delay + depth - depth of source >= 1."""
     found = dict.fromkeys(sources, 0)
     for _ in range(len(sources) + 1):
         wanted = {
@@ -168,8 +168,8 @@ def _stage(
 def _membrane(base: Stage, unit: Neuron, dt_ms: float, target: str) -> Stage:
     """Neurons with a membrane, potentials counted from the one that a spike leaves.
 
-    The factors of one step are those of the simulator (snn/propagators.py); what an arrival adds to a potential
-    goes into the weights.
+    The factors of one step are those of the simulator (snn/propagators.py); what an arrival adds to a
+    potential goes into the weights.
     """
     where = f"populations.{base.name}.neuron"
     if unit.threshold is not None:
@@ -196,7 +196,8 @@ def _membrane(base: Stage, unit: Neuron, dt_ms: float, target: str) -> Stage:
     return replace(
         base, kind="subtract" if unit.reset == "subtract" else "zero",
         wires=tuple(replace(w, weight=w.weight * gain) for w in base.wires),
-        threshold=value[k.THRESHOLD] - reset, bias=value[k.DRIVE], start=start_mv(unit, base.n, 0, where) - reset,
+        threshold=value[k.THRESHOLD] - reset, bias=value[k.DRIVE],
+        start=start_mv(unit, base.n, 0, where) - reset,
         keep_u=keep_u, keep_v=keep_v, refractory=int(alike("t_ref_ms", refractory)),
     )  # fmt: skip
 

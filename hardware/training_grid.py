@@ -1,10 +1,10 @@
 """The grid of a target as training sees it: in the units of the weights, with a straight-through gradient.
 
     grid = training_grid(layer.weight.detach().numpy(), "loihi2", bits=4)
-    fake = fake_quantiser(grid)                 # a torch module
-    y = x @ fake(layer.weight).T                # weights of the grid forward, the gradient of the weights backward
+    fake = fake_quantiser(grid)     # a torch module
+    y = x @ fake(layer.weight).T    # weights of the grid forward, the gradient of the weights backward
     ...
-    quantise(network, "loihi2", images, n_steps=11, bits=4, scales={"hidden": grid.scale})   # no rounding any more
+    quantise(network, "loihi2", images, n_steps=11, bits=4, scales={"hidden": grid.scale})    # rounds nothing
 """
 
 from __future__ import annotations

@@ -54,7 +54,9 @@ def verify_export(folder: Path | str, threads: int | None = None) -> ExportVerif
     same = [] if fingerprint(network, {}) == said else ["the network is not the one that was exported"]
     checks.append(_check("network", "the integer network is the one exported", same))
     golden = read_golden(folder, manifest["golden"])
-    checks.append(_check("golden", "golden vectors, simulated again, are equal", _golden(network, golden, threads)))
+    checks.append(
+        _check("golden", "golden vectors, simulated again, are equal", _golden(network, golden, threads))
+    )
     for name, facts in sorted(manifest["artefacts"].items()):
         about = f"{name}, read again, does the same"
         if not (isinstance(facts, dict) and facts.get("read_again")):
@@ -75,7 +77,8 @@ def read_export(folder: Path) -> dict[str, Any]:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise FileError(
-            "not an exported folder: no manifest.json", where=str(folder), expected="what `snnsim export` wrote",
+            "not an exported folder: no manifest.json", where=str(folder),
+            expected="what `snnsim export` wrote",
             code="file.missing",
         ) from None  # fmt: skip
     except (ValueError, RecursionError) as error:
@@ -94,13 +97,19 @@ def read_export(folder: Path) -> dict[str, Any]:
 
 def _files(folder: Path, manifest: dict[str, Any]) -> list[str]:
     problems = []
-    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
+    there = {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    }
     for name, said in sorted(manifest["files"].items()):
         if name not in there:
             problems.append(f"{name} is missing")
         elif sha256_of_file(folder / name) != said:
             problems.append(f"{name} has changed")
-    return problems + [f"{name} was not written by the export" for name in sorted(there - set(manifest["files"]))]
+    return problems + [
+        f"{name} was not written by the export" for name in sorted(there - set(manifest["files"]))
+    ]
 
 
 def _golden(network: Network, golden: Golden, threads: int | None) -> list[str]:
@@ -116,7 +125,10 @@ def _golden(network: Network, golden: Golden, threads: int | None) -> list[str]:
             sample, neuron, step = (int(k) for k in np.argwhere(a != b)[0])
             n = int(np.count_nonzero(a != b))
             where = f"sample {sample}, neuron {neuron}, step {step}"
-            problems.append(f"{name}, {where}: {a[sample, neuron, step]} instead of {b[sample, neuron, step]} ({n} differ)")
+            problems.append(
+                f"{name}, {where}: {a[sample, neuron, step]} instead of {b[sample, neuron, step]} "
+                f"({n} differ)"
+            )
     if len(found.spikes) != len(golden.spikes):
         problems.append(f"{len(found.spikes)} populations, golden vectors of {len(golden.spikes)}")
     if found.state_sha256 != golden.state_sha256:

@@ -31,7 +31,10 @@ def spiking(hidden, seed=0, n=12, m=8, key="weight_mv", weights=None):
     first = rng.normal(0.15, 0.4, (m, n)) if weights is None else weights
     network = Network(
         stimuli={"input": Analogue(n=n)},
-        populations={"hidden": Population(n=m, neuron=hidden), "out": Population(n=3, neuron=Readout(bias_mv=0.1))},
+        populations={
+            "hidden": Population(n=m, neuron=hidden),
+            "out": Population(n=3, neuron=Readout(bias_mv=0.1)),
+        },
         projections={
             "a": link("input", "hidden", Dense(weight=first), key=key),
             "b": link("hidden", "out", Dense(weight=rng.normal(0, 1, (3, m)))),
@@ -70,7 +73,8 @@ def test_weights_lie_on_the_grid(target, bits):
     grid = form.grid(bits)
     weight = grid.nearest(np.linspace(-300, 300, 601))
     assert grid.holds(weight)
-    assert weight.min() == grid.low and weight.max() == grid.high
+    assert weight.min() == grid.low
+    assert weight.max() == grid.high
     assert np.all(weight % grid.step == 0)
     if form.sign_modes:  # both signs: one bit less of resolution; the floor of other readers changes nothing
         assert np.all(weight % 2 == 0)
@@ -99,7 +103,9 @@ def test_weights_of_the_grid_are_not_changed():
     grid = training_grid(rng.normal(0, 0.4, (8, 12)), "loihi2", 4)
     weights = np.clip(rng.integers(-8, 8, (8, 12)) * grid.step, grid.low, grid.high)
     network, frames = spiking(IF(v_th_mv=1.0, v_reset_mv=0.0), weights=weights)
-    found = quantise(network, "loihi2", frames, n_steps=N_STEPS, bits=4, scales={"hidden": grid.scale}, search=False)
+    found = quantise(
+        network, "loihi2", frames, n_steps=N_STEPS, bits=4, scales={"hidden": grid.scale}, search=False
+    )
     assert found.rows[0].weight_error == pytest.approx(0, abs=1e-12)
     assert found.rows[0].agreement == 1.0
     assert grid.scale == round(grid.scale)
@@ -107,7 +113,12 @@ def test_weights_of_the_grid_are_not_changed():
 
 def test_currents_and_decays():
     hidden = LIF(
-        v_th_mv=1.0, v_reset_mv=0.0, v_rest_mv=0.0, tau_m_ms=10.0, c_m_pf=1.0, synapse=Exponential(tau_exc_ms=4.0)
+        v_th_mv=1.0,
+        v_reset_mv=0.0,
+        v_rest_mv=0.0,
+        tau_m_ms=10.0,
+        c_m_pf=1.0,
+        synapse=Exponential(tau_exc_ms=4.0),
     )
     network, frames = spiking(hidden, key="weight_pa")
     found = quantise(network, "loihi2", frames, n_steps=N_STEPS)
@@ -123,7 +134,8 @@ def test_resets_that_a_target_lacks():
     network, frames = spiking(BurstIF(v_th_mv=1.0))
     with pytest.raises(TargetError, match="cannot take the threshold off") as caught:
         quantise(network, "loihi2", frames, n_steps=N_STEPS)
-    assert "--hard-reset" in caught.value.fix and "generic-int8" in caught.value.fix
+    assert "--hard-reset" in caught.value.fix
+    assert "generic-int8" in caught.value.fix
     hard = quantise(network, "loihi2", frames, n_steps=N_STEPS, hard_reset=True)
     soft = quantise(network, "generic-int8", frames, n_steps=N_STEPS)
     assert hard.rows[0].agreement < soft.rows[0].agreement
@@ -132,6 +144,7 @@ def test_resets_that_a_target_lacks():
 
 def test_pools_are_folded():
     rng = np.random.default_rng(0)
+    pool = SumPool(n_channels=2, height=9, width=8, kernel_h=2, kernel_w=2, stride_h=2, stride_w=2)
     network = Network(
         stimuli={"input": Analogue(n=2 * 9 * 8)},
         populations={
@@ -141,7 +154,7 @@ def test_pools_are_folded():
             "out": Population(n=2, neuron=Readout()),
         },
         projections={
-            "p": link("input", "pool", SumPool(n_channels=2, height=9, width=8, kernel_h=2, kernel_w=2, stride_h=2, stride_w=2), 0.0),
+            "p": link("input", "pool", pool, 0.0),
             "c": link("pool", "maps", Conv(weight=rng.normal(0.1, 0.3, (3, 2, 2, 2)), height=4, width=4)),
             "s": link("maps", "sums", SumPool(n_channels=3, height=3, width=3, kernel_h=3, kernel_w=3), 0.0),
             "d": link("sums", "out", Dense(weight=rng.normal(0, 1, (2, 3))), 0.0),
@@ -158,7 +171,9 @@ def test_pools_are_folded():
 
 def test_every_connection_takes_a_step():
     network, _ = spiking(IF_ZERO)
-    at_once = network.replace(projections={k: p.replace(delay_ms=0.0) for k, p in network.projections.items()})
+    at_once = network.replace(
+        projections={k: p.replace(delay_ms=0.0) for k, p in network.projections.items()}
+    )
     stages = normal_form(at_once, "loihi2")
     assert [(s.depth, [w.delay for w in s.wires]) for s in stages.stages] == [(1, [1]), (2, [1])]
 
@@ -205,15 +220,18 @@ def exact_network(levels, seed=0, step=0.125):
     )
 
 
-@pytest.mark.parametrize(("target", "levels"), [("generic-int8", 5), ("generic-int16", 3), ("loihi2", 1), ("loihi1", 1)])
+@pytest.mark.parametrize(
+    ("target", "levels"), [("generic-int8", 5), ("generic-int16", 3), ("loihi2", 1), ("loihi1", 1)]
+)
 def test_exact_networks_stay_exact(target, levels):
     """A population of this network has the name that the input with the constants would have."""
     network = exact_network(levels)
     inputs = np.random.default_rng(2).integers(0, 2, (40, 6))
     found = quantise_exact(network, target, inputs)
-    assert found.exactness.exact and found.exactness.holds
+    assert found.exactness.exact
+    assert found.exactness.holds
     assert sum(found.exactness.n_checked.values()) == 40 * 14
-    assert 0 < found.run(inputs).totals["one"].sum()
+    assert found.run(inputs).totals["one"].sum() > 0
     assert found.exactness.readout_deviation <= 0.125
 
 
