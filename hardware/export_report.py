@@ -53,9 +53,9 @@ def loss_table(made: Plan) -> Table:
             + (100 * row.threshold_error, row.source_spikes, row.spikes, 100 * row.agreement, row.note)
             for row in made.found.rows
         ],
-        "On calibration data. Weight error: root mean square, as a share of the weights' own. Kept: 1 less the "
-        "sum of |spikes - spikes of the source| over the source's; of a readout, samples with the same largest "
-        "output.",
+        "On calibration data. Weight error: root mean square, as a share of the weights' own. Kept: 1 less "
+        "the sum of |spikes - spikes of the source| over the source's; of a readout, samples with the same "
+        "largest output.",
     )  # fmt: skip
 
 

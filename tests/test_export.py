@@ -70,7 +70,10 @@ def test_what_does_not_fit_is_not_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["network.h5", "network.net", "golden/spikes_0.npy", "golden/input_input.npy"])
+_FILES = ("network.h5", "network.net", "golden/spikes_0.npy", "golden/input_input.npy")
+
+
+@pytest.mark.parametrize("name", _FILES)
 def test_every_change_is_found(tmp_path, name):
     found, frames = made()
     export(found, tmp_path / "out", frames, n_golden=2)
