@@ -128,6 +128,8 @@ def _read(path: Path, dt_ms: float | None) -> tuple[Network, dict[str, Any]]:
 
 def in_words(made: Plan, path: Path) -> str:
     """What was lost, and where it lies."""
+    from snnsim.hardware.export_energy import in_words as energy_in_words
+
     found, placed = made.found, made.placement
     lines = [f"{path}: {found.target}, weights of {found.bits} bits, {found.n_steps:,} steps"]
     if found.rows:
@@ -152,4 +154,6 @@ def in_words(made: Plan, path: Path) -> str:
             f"{placed.n_cores} core{'s' * (placed.n_cores != 1)} (at least {placed.lower_bound}), "
             f"fullest: {used}; {placed.spike_hops:,.1f} spikes x hops in a step"
         )
+    if made.energy:
+        lines.append(energy_in_words(made.energy))
     return "\n".join(lines)

@@ -20,6 +20,8 @@ import numpy as np
 
 from snnsim.atomic import storage_errors, sync_folder, write_json
 from snnsim.errors import StorageError
+from snnsim.hardware.energy import ChipEnergy
+from snnsim.hardware.export_energy import energies
 from snnsim.hardware.golden import Golden, golden_of
 from snnsim.hardware.limits import Violation, check, error_of
 from snnsim.hardware.placement import Placement, place
@@ -46,6 +48,7 @@ class Plan:
     found: Quantised
     violations: tuple[Violation, ...]
     placement: Placement | None
+    energy: tuple[ChipEnergy, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """cores, lower_bound, utilisation and spike_hops are null where networks are not placed on cores."""
@@ -60,6 +63,7 @@ class Plan:
             "spike_hops": summary.get("spike_hops"),
             "violations": [violation.as_dict() for violation in self.violations],
             "placement": summary or None,
+            "energy": [one.as_dict() for one in self.energy],
             "losses": [row.as_dict() for row in found.rows],
             "exactness": None if found.exactness is None else found.exactness.as_dict(),
         }
@@ -84,14 +88,17 @@ def plan(found: Quantised, data: np.ndarray, *, seed: int = 0, threads: int | No
     """Does it fit, and where would it lie; traffic is measured on the data, [n_samples, ...] as the source
     takes them.
 
-    Violations are in the result; a placement is made where there are none, and the target has cores.
+    Violations are in the result; a placement is made where there are none, and the target has cores.  Energy
+    is estimated on the first samples.
     """
     violations = tuple(check(found.network, found.target))
-    placed = None
+    placed: Placement | None = None
+    energy: tuple[ChipEnergy, ...] = ()
     if not violations and get_target(found.target).mesh is not None:
         traffic = measure(found.network, found.inputs(data), found.n_steps, threads=threads)
         placed = place(found.network, found.target, traffic, seed)
-    return Plan(found, violations, placed)
+        energy = energies(found, placed, data[:N_GOLDEN])
+    return Plan(found, violations, placed, energy)
 
 
 def export(

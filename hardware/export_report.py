@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snnsim.hardware.export import Plan
+from snnsim.hardware.export_energy import energy_table
 from snnsim.hardware.targets import get_target
 from snnsim.identity import fingerprint
 from snnsim.report import Report, Table
@@ -24,6 +25,7 @@ def page(made: Plan, golden: dict[str, Any], refused: dict[str, str]) -> Report:
     spiking = [row.agreement for row in found.rows if row.kind != "readout"]
     if spiking:
         headline.append(("spikes kept, worst layer", f"{min(spiking):.2%}"))
+    tables = loss_table(made), core_table(made), energy_table(made.energy)
     return Report(
         title=f"Export for {found.target}",
         headline=headline,
@@ -37,7 +39,7 @@ def page(made: Plan, golden: dict[str, Any], refused: dict[str, str]) -> Report:
             "SHA-256 of their state": golden["state_sha256"],
         },
         facts_title="Export",
-        tables=[table for table in (loss_table(made), core_table(made)) if table.rows],
+        tables=[table for table in tables if table.rows],
         figures=_figures(made),
     )
 
