@@ -78,6 +78,8 @@ def core_table(made: Plan) -> Table:
 def _figures(made: Plan) -> list[tuple[str, str, bytes]]:
     if made.placement is None:
         return []
+    from matplotlib.ticker import MaxNLocator
+
     from snnsim.canvas import blank, colour, dress, png_bytes
     from snnsim.hardware.chip_plot import chip_plot
 
@@ -89,7 +91,8 @@ def _figures(made: Plan) -> list[tuple[str, str, bytes]]:
     for k, name in enumerate(made.placement.capacity):
         if used[:, k].any():
             ax.plot(range(len(used)), used[:, k], "o-", ms=3, color=colour(k), label=name.replace("_", " "))
-    ax.set(xlabel="core", ylabel="used (%)", ylim=(0, 105))
+    ax.set(xlabel="core", ylabel="used (%)", ylim=(0, 105), xlim=(-0.5, len(used) - 0.5))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.25))
     dress(ax)
     alt = f"Use of each resource on {len(used)} cores, at most {used.max():.0f} %"
