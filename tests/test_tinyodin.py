@@ -1,7 +1,8 @@
-"""tinyODIN: files there and back, the kernel and its twin, refusals, and answers that the chip's RTL gave."""
+"""tinyODIN: files there and back, kernel, its twin and a model in Verilog, refusals, answers of the RTL."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,15 @@ from typing import Any
 import numpy as np
 import oracle_event_core
 import pytest
+from tinyodin_examples import (
+    answers,
+    compile_model,
+    random_chip,
+    random_events,
+    run_model,
+    special_chip,
+    tick_events,
+)
 
 from snnsim import Network, Population, Probe, Projection, Simulator
 from snnsim.errors import ConfigError, FileError, SimulationError, TargetError
@@ -27,42 +37,6 @@ from snnsim.layers import Dense
 from snnsim.stimuli import Analogue
 
 GOLDEN = Path(__file__).with_name("golden_tinyodin.npz")
-
-
-def random_chip(seed: int, n: int = 40) -> TinyOdinChip:
-    rng = np.random.default_rng(seed)
-    weight = np.where(rng.random((256, 256)) < rng.choice([0.1, 0.5]), rng.integers(-8, 8, (256, 256)), 0)
-    return TinyOdinChip(
-        weight=weight, potential=rng.integers(-2048, 2048, 256), threshold=rng.integers(40, 200, 256),
-        leak=rng.integers(0, 128, 256) // 8, disabled=rng.random(256) < 0.1, n_neurons=n,
-        closed=bool(seed % 3),
-    )  # fmt: skip
-
-
-def random_events(n: int, seed: int) -> list[int]:
-    """Words of 10 bits, as the chip takes them."""
-    rng = np.random.default_rng(seed)
-    kinds = {
-        "spike": lambda: rng.integers(0, 256), "all": lambda: 0x1FF,
-        "one": lambda: 0x100 | rng.integers(0, 16),
-        "virtual": lambda: 0x200 | rng.integers(1, 16) << 4 | rng.integers(0, 16),
-    }  # fmt: skip
-    return [int(kinds[kind]()) for kind in rng.choice(list(kinds), n, p=[0.7, 0.1, 0.1, 0.1])]
-
-
-def answers(core: TinyOdinCore, events: list[int]) -> list[tuple[int, int]]:
-    """(event, neuron) of all spikes, in order."""
-    found: list[tuple[int, int]] = []
-    for k, word in enumerate(events):
-        weight = word >> 4 & 15
-        if word & 0x200:
-            spikes = core.virtual(word & 15, weight - 16 if weight > 7 else weight)
-        elif word & 0x100:
-            spikes = core.leak(None if word == 0x1FF else word & 0xFF)
-        else:
-            spikes = core.spike(word)
-        found += [(k, int(neuron)) for neuron in spikes]
-    return found
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -113,6 +87,51 @@ def chip_of(part: dict[str, np.ndarray]) -> TinyOdinChip:
         **{name: part[name].astype(bool if name == "disabled" else np.int64) for name in names},
         n_neurons=int(part["n_neurons"]), closed=bool(part["closed"]),
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("iverilog") is None or shutil.which("vvp") is None:
+        pytest.skip("Icarus Verilog is not installed")
+    return compile_model(tmp_path_factory.mktemp("verilog"))
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("kind", ["closed", "open", "saturating", "negative", "disabled", "overflowing"])
+def test_the_images_run_in_verilog(model: Path, tmp_path: Path, kind: str, seed: int) -> None:
+    chip, events = special_chip(kind, seed), random_events(40, seed)
+    core = TinyOdinCore(chip)
+    expected = answers(core, events)
+    found = run_model(model, chip, tmp_path, events)
+    assert found.spikes == expected
+    assert found.lost == core.lost
+    after = np.concatenate([core.potential, chip.potential[chip.n_neurons :]])
+    assert found.words == neuron_words(replace(chip, potential=after)).tolist()
+    # each kind is there for something that has to happen
+    happened = {
+        "saturating": {-2048, 2047} <= set(core.potential.tolist()),
+        "negative": (core.potential < 0).any(),
+        "overflowing": core.lost > 0,
+    }
+    assert happened.get(kind, True)
+    assert len(expected) > 0
+
+
+@pytest.mark.peer
+def test_a_placed_network_runs_in_verilog(model: Path, tmp_path: Path) -> None:
+    network = two_layers()
+    given = np.random.default_rng(1).integers(0, 3, (25, 12)) // 2
+    chip = place_tinyodin(network)
+    ticks = tick_events(chip, "x", given)
+    found = run_model(model, chip, tmp_path, [word for words in ticks for word in words])
+    tick_of = np.repeat(np.arange(len(ticks)), [len(words) for words in ticks])
+    counts = np.zeros((len(ticks), 256), int)
+    for event, neuron in found.spikes:
+        counts[tick_of[event], neuron] += 1
+    for name, expected in TinyOdinCore(chip).run({"x": given}).items():
+        assert np.array_equal(counts[:, chip.outputs[name]], expected), name
+        assert expected.sum() > 20, name
 
 
 def test_files_there_and_back(tmp_path: Path) -> None:
@@ -225,6 +244,22 @@ def test_with_one_spike_a_step_the_core_is_the_network() -> None:
     assert chip.inputs == {"x": [*range(30, 42)]}
     assert np.array_equal(TinyOdinCore(chip).run({"x": given})["y"], expected)
     assert expected.sum() > 20
+
+
+def two_layers() -> Network:
+    rng = np.random.default_rng(0)
+    network = one_layer(rng.integers(-4, 8, (30, 12)).astype(float))
+    neuron = IntegerLIF(rule=RULE, threshold=rng.integers(5, 12, 10), decay_v=rng.integers(0, 3, 10))
+    ahead = Dense(weight=rng.integers(-6, 8, (10, 30)).astype(float))
+    back = Dense(weight=-rng.integers(0, 3, (30, 10)).astype(float))
+    return network.replace(
+        populations={**network.populations, "z": Population(n=10, neuron=neuron)},
+        projections={
+            **network.projections,
+            "yz": Projection(source="y", target="z", rule=ahead, weight_mv=1.0, delay_ms=1.0),
+            "zy": Projection(source="z", target="y", rule=back, weight_mv=1.0, delay_ms=1.0),
+        },
+    )
 
 
 @pytest.mark.parametrize(
