@@ -11,6 +11,7 @@ import numpy as np
 import oracle_event_core
 import pytest
 from tinyodin_examples import (
+    LEAK_ALL,
     answers,
     compile_model,
     random_chip,
@@ -100,7 +101,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("kind", ["closed", "open", "saturating", "negative", "disabled", "overflowing"])
 def test_the_images_run_in_verilog(model: Path, tmp_path: Path, kind: str, seed: int) -> None:
-    chip, events = special_chip(kind, seed), random_events(40, seed)
+    chip, events = special_chip(kind, seed), [LEAK_ALL, *random_events(40, seed)]
     core = TinyOdinCore(chip)
     expected = answers(core, events)
     found = run_model(model, chip, tmp_path, events)
