@@ -1,13 +1,14 @@
 # Everything from a bare machine: Python 3.11 or newer and make are all that is needed.
 #
 #   make demo       install into .venv, then learn the digits and report
-#   make test       the tests of every change
+#   make test       the tests of every change, in JOBS=2 processes
 #   make test-full  the long ones too
 #   make lint       ruff, and mypy as a user of the installed package sees it
 #   make clean      remove what was built; `make distclean` removes .venv as well
 
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= 2
 FOLDERS := snn kernels examples converters hardware experiments cli
 BIN := $(abspath $(VENV))/bin
 
@@ -40,10 +41,10 @@ demo: install
 	$(BIN)/snnsim run examples/digits_stdp.toml
 
 test: install
-	$(BIN)/pytest -m "not full" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "not full" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 test-full: install
-	$(BIN)/pytest -m "full or not full" $(PYTEST_ARGS)
+	$(BIN)/pytest -m "full or not full" -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
 
 # mypy runs outside the repository, where only the installed `snnsim` can be found.
 lint: install

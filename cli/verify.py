@@ -1,7 +1,8 @@
-"""`snnsim verify`: does the certificate of a converted network hold?"""
+"""`snnsim verify`: does the certificate of a converted network hold, is an export what it was?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,18 +11,21 @@ import typer
 from snnsim.cli.model_input import Builder, read_inputs, read_model
 from snnsim.cli.output import Json, Quiet, Reply, Usage, columns
 from snnsim.cli.run import DataDir, Threads
-from snnsim.errors import ExitCode
+from snnsim.errors import ExitCode, VerificationError
 
 if TYPE_CHECKING:
     from snnsim.converters.certificate import Certificate
-    from snnsim.converters.verify import Verification
+    from snnsim.converters.verify import Check, Verification
 
 _STATE = {True: "holds", False: "DIFFERS", None: "not checked"}
 
 
 def verify(
     network: Annotated[
-        Path, typer.Argument(metavar="NET.h5", help="What `snnsim convert` wrote, with a certificate.")
+        Path,
+        typer.Argument(
+            metavar="NET.h5|DIR", help="What `snnsim convert` wrote, or a folder of `snnsim export`."
+        ),
     ],
     model: Annotated[
         Path | None, typer.Option(metavar="MODEL", help="The source: compares every weight with it.")
@@ -36,24 +40,32 @@ def verify(
     json: Json = False,
     quiet: Quiet = False,
 ) -> Reply:
-    """Check the certificate of a converted network again, neuron by neuron.
+    """Check the certificate of a converted network again, neuron by neuron, or an exported folder.
 
     The file alone shows that network, inputs and certificate belong together: every spike count is
     simulated again and compared with the quantised integers, which are computed again without the
     simulator. With --model every weight is compared with the source; with --calibrate too, the whole
-    conversion is repeated. Ends with code 8 when something differs, and says where.
+    conversion is repeated. Of a folder, checksums are compared, golden vectors simulated again with every
+    file that has a reader, and the limits of the target checked. Ends with code 8 when something differs, and
+    says where.
 
     \b
     Examples:
       snnsim verify net.h5
       snnsim verify net.h5 --model model.onnx --calibrate inputs.npy
       snnsim verify net.h5 --model weights.pt --builder mymodels:make --json
+      snnsim verify out/
     """
     from snnsim.cli.progress import stages
     from snnsim.converters.conversion_file import read_conversion
     from snnsim.converters.verify import verify as verify_file
-    from snnsim.errors import VerificationError
 
+    if network.is_dir():
+        if model is not None or builder is not None or calibrate is not None:
+            raise Usage(
+                "an exported folder is checked by itself", where="NET", fix="leave the other options out"
+            )
+        return _folder(network, threads)
     if builder is not None and model is None:
         raise Usage("a builder without its weights", where="--builder", fix="add --model WEIGHTS")
     inputs = None if calibrate is None else read_inputs(calibrate, 2**40, data)
@@ -62,13 +74,33 @@ def verify(
         graph = read_model(model, builder, _example(read_conversion(network), inputs))
     with stages(quiet) as progress:
         found = verify_file(network, graph=graph, data=inputs, threads=threads, progress=progress)
+    return _reply(
+        network, {"network": network, **found.as_dict()}, in_words(str(network), found), found.checks
+    )
+
+
+def _folder(folder: Path, threads: int | None) -> Reply:
+    """Check what `snnsim export` wrote."""
+    from snnsim.hardware.verify_export import verify_export
+
+    found = verify_export(folder, threads)
+    rows = [(c.name, _STATE[c.holds], c.about) for c in found.checks]
+    head = f"{folder}: the export {'holds' if found.holds else 'DIFFERS'}, for {found.manifest['target']}"
+    return _reply(
+        folder,
+        {"network": folder, **found.as_dict()},
+        f"{head}\n{columns(rows, ('check', '', 'about'))}",
+        found.checks,
+    )
+
+
+def _reply(path: Path, answer: dict[str, Any], text: str, checks: Sequence[Check]) -> Reply:
+    """The answer, with everything that differs as an error."""
     errors = [
-        VerificationError(problem, where=f"{network}: {check.name}", code=f"verify.{check.name}")
-        for check in found.checks
+        VerificationError(problem, where=f"{path}: {check.name}", code=f"verify.{check.name}")
+        for check in checks
         for problem in check.problems
     ]
-    answer = {"network": network, **found.as_dict()}
-    text = in_words(str(network), found)
     if not errors:
         return Reply(answer, text)
     return Reply(answer, text, (), errors[0], ExitCode.DIFFERS, errors[1:])
