@@ -50,8 +50,8 @@ class Matrix(NamedTuple):
     """All synapses that leave one population.
 
     start   uint32[n_ranges, n_rows * n_delays + 1]  first synapse of each entry, relative to base[r]
-    target  uint16[n_synapses]                       (delay % group) << slot_bits, plus slot within the range
-    weight  float64[n_synapses] or float32[n_synapses]
+    target  uint16[n_synapses * step]                (delay % group) << slot_bits, plus slot within the range
+    weight  float64[n_synapses] or float32[n_synapses]; of stride 0 where all are the same
     base    int64[n_ranges + 1]                      first synapse of each range
     """
 
@@ -63,6 +63,7 @@ class Matrix(NamedTuple):
     n_delays: int
     slot_bits: int = 16
     group: int = 1  # with 1, target is the slot alone
+    step: int = 1  # from one target to the next: what lies between them belongs to others
 
 
 class Pieces(NamedTuple):

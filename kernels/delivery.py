@@ -8,16 +8,31 @@ same time.
 A synapse is stored as its weight and 16 bits that say where in the buffer it arrives: the slot of its
 target, and above it the delay modulo layout.group.  With the step of the spike added, modulo 2**16 or
 less, this is the place within a group of steps, whatever the delay: one loop serves a whole group.
+Where all synapses of a bundle weigh the same they are these 16 bits alone, and the same loop, compiled again
+with a weight, adds them.  Spikes stay in their order, so no sum knows how a synapse is stored.
 """
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 
 from snnsim.kernels.prefetch import prefetch
 
 QUEUE = 1024  # spikes that wait at a time; any number gives the same sums
 _AHEAD = 2  # how many spikes ahead to fetch, at least
-_STRIDE = 10  # synapses between two fetches: a cache line holds 10.7 of 6 bytes, or 6.4 of 10
+_STRIDE = 10  # synapses between two fetches: a cache line holds 10.7 of 6 bytes, 6.4 of 10, 32 of 2
+
+
+def stored(synapse, weight):
+    """place and weight of a record, or of a place alone."""
+    return synapse.tolist() if isinstance(synapse, np.void) else (synapse, weight)
+
+
+@overload(stored, inline="always")
+def _stored(synapse, weight):
+    if isinstance(synapse, types.Record):
+        return lambda synapse, weight: (synapse.place, synapse.weight)
+    return lambda synapse, weight: (synapse, weight)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
@@ -68,7 +83,16 @@ def add_everywhere(buffer, queue, layout, rows, waiting, tid, n_threads):
     if waiting > 0:
         for r in range(tid, layout.n_ranges, n_threads):
             locate(queue, rows, waiting, r)
-            add_queued(buffer, queue, layout, rows.start, rows.synapse, waiting, r)
+            first = np.int64(0)
+            while first < waiting:
+                alike, last = rows.alike[queue.bundle[first]], first + 1
+                while last < waiting and rows.alike[queue.bundle[last]] == alike:
+                    last += 1
+                if alike != 0:
+                    add_queued(buffer, queue, layout, rows.start, rows.place, rows.weight, first, last, r)
+                else:
+                    add_queued(buffer, queue, layout, rows.start, rows.synapse, None, first, last, r)
+                first = last
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
@@ -90,16 +114,20 @@ def locate(queue, rows, waiting, r):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True)
-def add_queued(buffer, queue, layout, start, synapse, waiting, r):
-    """Add the located synapses of the first `waiting` spikes of the queue to range r, in order.
+def add_queued(buffer, queue, layout, start, synapse, weights, first, waiting, r):
+    """Add the located synapses of the spikes [first, waiting) of the queue to range r, in order.
 
-    buffer  F[...]  changed
+    buffer   F[...]         changed
+    synapse  Rows.synapse;  or Rows.place, with the weights of all bundles, else None
     """
+    weight = buffer.dtype.type(0)
     one, bits = np.uint64(1), np.uint64(layout.slot_bits)
     mask = np.uint64((layout.group << layout.slot_bits) - 1)
     origin = np.uint64(layout.buffer_base[r])
-    fetched, line, last = 0, queue.low[0], queue.high[0]  # spike, and its synapses, to be fetched next
-    for i in range(waiting):
+    fetched, line, last = first, queue.low[first], queue.high[first]  # spike and synapses to be fetched next
+    for i in range(first, waiting):
+        if weights is not None:
+            weight = weights[queue.bundle[i]]
         while fetched < min(i + _AHEAD, waiting):
             while line < last:
                 prefetch(synapse, line)
@@ -124,10 +152,10 @@ def add_queued(buffer, queue, layout, start, synapse, waiting, r):
                     fetched += 1
                     line, last = queue.low[fetched], queue.high[fetched]
                 for _ in range(_STRIDE):
-                    at = group + ((np.uint64(synapse[s].place) + shift) & mask)
-                    buffer[at] += synapse[s].weight
+                    place, more = stored(synapse[s], weight)
+                    buffer[group + ((np.uint64(place) + shift) & mask)] += more
                     s += one
             for _ in range((high - low) % _STRIDE):
-                at = group + ((np.uint64(synapse[s].place) + shift) & mask)
-                buffer[at] += synapse[s].weight
+                place, more = stored(synapse[s], weight)
+                buffer[group + ((np.uint64(place) + shift) & mask)] += more
                 s += one

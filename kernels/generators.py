@@ -33,7 +33,7 @@ for _bit in range(64):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _place(fill, start, target, weight, first, entries, slots, values, begin, end):
+def _place(fill, start, target, step, weight, first, entries, slots, values, begin, end):
     """Count synapses [begin, end) of three buffers, or write each where the cursor of its entry stands.
 
     start  uint32[n_rows * n_delays + 1] of one range;  first  base of this range
@@ -45,10 +45,10 @@ def _place(fill, start, target, weight, first, entries, slots, values, begin, en
             prefetch(start, entries[i + 2 * _AHEAD] + 1)
         if fill:
             if i + _AHEAD < end:
-                prefetch(target, first + np.int64(start[entries[i + _AHEAD] + 1]))
+                prefetch(target, step * (first + np.int64(start[entries[i + _AHEAD] + 1])))
                 prefetch(weight, first + np.int64(start[entries[i + _AHEAD] + 1]))
             at = first + np.int64(start[cursor])
-            target[at] = slots[i]
+            target[step * at] = slots[i]
             weight[at] = values[i]
         start[cursor] += 1
 
@@ -121,7 +121,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
 
     matrix  changed: only entries of these rows, so disjoint blocks of rows may run at the same time
     """
-    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group, step = matrix
     lo, hi, slot0 = pieces
     law = plan.weight
     edges, guide = plan.delay
@@ -165,7 +165,7 @@ def connect_by_source(fill, matrix, pieces, plan, row_lo, row_hi):
                 slots[end] = late[end] + slot0[r] + targets[end] - lo[r]
                 end += 1
             if end > begin:
-                _place(fill, start[r], target, weight, base[r], entries, slots, values, begin, end)
+                _place(fill, start[r], target, step, weight, base[r], entries, slots, values, begin, end)
             begin = end
 
 
@@ -176,7 +176,7 @@ def connect_by_target(fill, matrix, pieces, plan, r):
     matrix  changed: only what belongs to range r, so other ranges may run at the same time
     Without multapses by Floyd's algorithm, so each subset of sources has the same probability.
     """
-    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group, step = matrix
     lo, hi, slot0 = pieces
     law = plan.weight
     edges, guide = plan.delay
@@ -209,13 +209,13 @@ def connect_by_target(fill, matrix, pieces, plan, r):
             if skips and source >= t:
                 source += 1  # t itself is not among the choices
             entries[i] += source * n_delays
-        _place(fill, start[r], target, weight, base[r], entries, slots, values, _FIRST, k)
+        _place(fill, start[r], target, step, weight, base[r], entries, slots, values, _FIRST, k)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def connect_pairs(fill, matrix, pieces, pairs):
     """Count or write given connections; all indices and delays have been checked."""
-    start, target, weight, base, d_lo, n_delays, slot_bits, group = matrix
+    start, target, weight, base, d_lo, n_delays, slot_bits, group, step = matrix
     lo, hi, slot0 = pieces
     source_of, target_of, weight_of, delay_of, order = pairs
     one_weight = weight_of.shape[0] == 1
@@ -235,7 +235,7 @@ def connect_pairs(fill, matrix, pieces, pairs):
                 values[count] = weight_of[0 if one_weight else i]
                 count += 1
                 done += 1
-            _place(fill, start[r], target, weight, base[r], entries, slots, values, _FIRST, count)
+            _place(fill, start[r], target, step, weight, base[r], entries, slots, values, _FIRST, count)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

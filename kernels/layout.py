@@ -74,7 +74,7 @@ class Rows(NamedTuple):
 
     Entry e = row * n_delays + delay - delay_low holds the synapses of one source with one delay.
     A synapse is a record: place, uint16, (delay % group) * 2**slot_bits + channel * range_size + local index,
-    and weight, F.
+    and weight, F.  Where all synapses of a bundle weigh the same, it is the place alone.
     """
 
     first_unit: np.ndarray  # int64[n_bundles]
@@ -84,9 +84,12 @@ class Rows(NamedTuple):
     reach_base: np.ndarray  # int64[n_bundles]  where the bundle's part of reach begins
     reach: np.ndarray  # int32[...]  longest delay of each row, or less than delay_low without a synapse
     table: np.ndarray  # int64[n_bundles]  where the bundle's [n_ranges, n_entries + 1] part of start begins
-    base: np.ndarray  # int64[n_bundles, n_ranges]  first synapse of (bundle, range)
+    base: np.ndarray  # int64[n_bundles, n_ranges]  first synapse of (bundle, range), in `synapse` or `place`
     start: np.ndarray  # uint32[...]  first synapse of each entry, relative to base
-    synapse: np.ndarray  # (place, weight)[nnz]
+    synapse: np.ndarray  # (place, weight)[...]  of the bundles whose weights differ
+    place: np.ndarray  # uint16[...]  of the others
+    alike: np.ndarray  # uint8[n_bundles]  1 where all synapses weigh the same
+    weight: np.ndarray  # F[n_bundles]  what they weigh
 
 
 class Static(NamedTuple):

@@ -111,7 +111,8 @@ class Program:
 
     @property
     def n_synapses(self) -> int:
-        return self.static.rows.synapse.size + self.plastic.rows.target.size
+        rows = self.static.rows
+        return rows.synapse.size + rows.place.size + self.plastic.rows.target.size
 
     def state(self) -> dict[str, np.ndarray]:
         """All that changes while the network runs, by name, in the order of units and synapses.
@@ -202,7 +203,7 @@ def estimate(network: Network, dt_ms: float, images: dict[str, EncodedImages], t
             p = network.projections[name]
             n = expected_synapses(p.rule, units.size[p.source], units.size[p.target], p.source == p.target)
             n_synapses += n
-            parts[f"projections.{name}"] += round(n * (2 + item))
+            parts[f"projections.{name}"] += round(n * (2 if bundle.alike else 2 + item))
             if plastic:
                 parts[f"projections.{name}"] += units.size[p.target] * (2 * NOTED + 16)
                 parts[where] += 16 * min(entries, round(n))

@@ -68,7 +68,8 @@ class SynapseTable:
         """int64[n]: the slots of static targets, or the place of plastic ones among their neurons."""
         if isinstance(self._rows, PlasticRows):
             return self._rows.target[position].astype(np.int64)
-        return self._rows.synapse["place"][position].astype(np.int64) & ((1 << self._slot_bits) - 1)
+        place = self._rows.place if self._rows.alike[self._q] else self._rows.synapse["place"]
+        return place[position].astype(np.int64) & ((1 << self._slot_bits) - 1)
 
     def weight(self) -> np.ndarray:
         """float[n]: the weights now."""
@@ -79,6 +80,8 @@ class SynapseTable:
         chosen = slice(None) if ids is None else ids
         position = self._position[chosen]
         if isinstance(self._rows, Rows):
+            if self._rows.alike[self._q]:
+                return np.full(position.size, self._rows.weight[self._q])
             return self._rows.synapse["weight"][position]
         low, high = self._rows.delay_low[self._q], self._rows.delay_high[self._q]
         entry = self.source[chosen] * (high - low + 1) + self.delay[chosen] - low

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from snnsim.connectivity import (
     AllToAll,
@@ -59,12 +60,13 @@ def delay_range(projection: Projection, dt_ms: float, where: str) -> tuple[int, 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Projections that share one matrix."""
+    """Projections that share one matrix; are they all static, and of one and the same weight?"""
 
     source: str
     projections: list[str]
     delay_low: int
     delay_high: int
+    alike: bool
 
     @property
     def n_delays(self) -> int:
@@ -97,7 +99,10 @@ def bundles_of(network: Network, delays: dict[str, tuple[int, int]], plastic: bo
 
 def _bundle(network: Network, delays: dict[str, tuple[int, int]], names: list[str]) -> Bundle:
     low, high = min(delays[n][0] for n in names), max(delays[n][1] for n in names)
-    return Bundle(network.projections[names[0]].source, names, low, high)
+    projections = [network.projections[n] for n in names]
+    constant = [p.weight for p in projections if isinstance(p.weight, int | float) and not p.plastic]
+    alike = len(constant) == len(names) and len(set(constant)) == 1
+    return Bundle(projections[0].source, names, low, high, alike)
 
 
 def _law(value: Values) -> tuple[int, float, float, float, float]:
@@ -189,8 +194,13 @@ def counted(
 
 
 def synapse_type(precision: np.dtype) -> np.dtype:
-    """What is stored of a static synapse: 6 bytes, or 10."""
+    """What is stored of a static synapse: 6 bytes, or 10; see Bundle.alike for those of 2."""
     return np.dtype([("place", np.uint16), ("weight", precision)])
+
+
+def _one_weight(precision: np.dtype) -> np.ndarray:
+    """A weight for all synapses, of the same kind of array as their own weights are: kernels compile once."""
+    return as_strided(np.zeros(2, synapse_type(precision))["weight"], strides=(0,))
 
 
 def build_rows(
@@ -209,13 +219,13 @@ def build_rows(
     entries = [rows * b.n_delays + 1 for rows, b in zip(n_rows, bundles, strict=True)]
     table = np.concatenate([[0], np.cumsum([n * n_r for n in entries], dtype=np.int64)]).astype(np.int64)
     start = np.zeros(int(table[-1]), dtype=np.uint32)
-    none = np.zeros(2, synapse_type(dtype))  # of the same kind as what is filled: kernels compile once
+    weights = [_one_weight(dtype) for _ in bundles]
     parts: list[tuple[wire.Matrix, list[wire.Described]]] = []
     for k, bundle in enumerate(bundles):
         matrix = wire.Matrix(
             start[table[k] : table[k + 1]].reshape(n_r, entries[k]),
-            none["place"],
-            none["weight"],
+            np.zeros(0, np.uint16),
+            weights[k],
             np.zeros(n_r + 1, np.int64),
             bundle.delay_low,
             bundle.n_delays,
@@ -227,13 +237,18 @@ def build_rows(
         parts.append((matrix, list(zip(pieces, plans, strict=True))))
     counted(parts, [bundle.projections[0] for bundle in bundles], run)
     matrices = [matrix for matrix, _ in parts]
-    first = np.concatenate([[0], np.cumsum([int(m.base[-1]) for m in matrices], dtype=np.int64)]).astype(
-        np.int64
-    )
-    synapse = np.empty(int(first[-1]), dtype=synapse_type(dtype))
+    alike, size = _ints(b.alike for b in bundles), _ints(m.base[-1] for m in matrices)
+    first = np.where(alike, np.cumsum(size * alike), np.cumsum(size * (1 - alike))) - size
+    synapse = np.empty(int(size @ (1 - alike)), dtype=synapse_type(dtype))
+    place = np.empty(int(size @ alike), dtype=np.uint16)
+    step = synapse.itemsize // place.itemsize
     for k, (matrix, described) in enumerate(parts):
-        records = synapse[int(first[k]) : int(first[k + 1])]
-        parts[k] = matrix._replace(target=records["place"], weight=records["weight"]), described
+        low, high = int(first[k]), int(first[k] + size[k])
+        if alike[k]:
+            parts[k] = matrix._replace(target=place[low:high]), described
+        else:
+            places, weight = synapse.view(np.uint16)[low * step : high * step], synapse["weight"][low:high]
+            parts[k] = matrix._replace(target=places, weight=weight, step=step), described
     wire.connect(True, parts, run)
     reach_base = np.concatenate([[0], np.cumsum(n_rows, dtype=np.int64)]).astype(np.int64)
     reach = np.zeros(int(reach_base[-1]), dtype=np.int32)
@@ -252,6 +267,9 @@ def build_rows(
         base=base.reshape(-1, n_r),
         start=start,
         synapse=synapse,
+        place=place,
+        alike=alike.astype(np.uint8),
+        weight=np.array([weight[0] for weight in weights], dtype),
     )
 
 

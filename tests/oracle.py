@@ -207,12 +207,21 @@ def _add(
     buffer: Array, layout: Layout, rows: Rows, b: int, r: int, entry: int, arrival: int, delay: int
 ) -> None:
     """Add the synapses of one entry in the step `arrival`; their places tell the delay and the slot."""
-    for place, weight in rows.synapse[_synapses(rows, b, r, entry)]:
+    for place, weight in _stored(rows, b)[_synapses(rows, b, r, entry)]:
         told, slot = divmod(int(place), 2**layout.slot_bits)
         assert told == delay % layout.group
         assert slot < layout.n_channels * layout.range_size[r]
         step_of_block = arrival % layout.block
         buffer[int(layout.buffer_base[r]) + step_of_block * 2**layout.slot_bits + slot] += weight
+
+
+def _stored(rows: Rows, b: int) -> Array:
+    """(place, weight)[...] of the kind of synapses that a bundle has."""
+    if not rows.alike[b]:
+        return rows.synapse
+    found = np.empty(rows.place.size, rows.synapse.dtype)
+    found["place"], found["weight"] = rows.place, rows.weight[b]
+    return found
 
 
 def _synapses(rows: Rows, b: int, r: int, entry: int) -> slice:
@@ -250,15 +259,17 @@ def locate(queue: Queue, rows: Rows, waiting: int, r: int) -> None:
 
 
 def add_queued(
-    buffer: Array, queue: Queue, layout: Layout, start: Array, synapse: Array, waiting: int, r: int
-) -> None:
+    buffer: Array, queue: Queue, layout: Layout, start: Array, synapse: Array, weights: Array | None,
+    first: int, waiting: int, r: int,
+) -> None:  # fmt: skip
     """The same by what `locate` has found."""
     group, slots = int(layout.group), 2**layout.slot_bits
-    for i in range(waiting):
+    for i in range(first, waiting):
         for d in range(int(queue.n_delays[i])):
             arrival = int(queue.arrival[i]) + d
             begin, end = (int(queue.base[i]) + int(start[int(queue.table[i]) + d + k]) for k in (0, 1))
-            for place, weight in synapse[begin:end]:
+            for one in synapse[begin:end]:
+                place, weight = one if weights is None else (one, weights[queue.bundle[i]])
                 told, slot = divmod(int(place), slots)
                 step = int(queue.shift[i]) // slots  # of the spike, modulo group
                 assert (told + step) % group == arrival % group

@@ -13,11 +13,11 @@ from snnsim.distributions import Uniform
 from snnsim.initial_state import working_memory
 from snnsim.kernels import delivery
 from snnsim.kernels.layout import Queue
-from snnsim.models import IF, Delta, Exponential, Neuron
+from snnsim.models import IF, LIF, Delta, Exponential, Neuron
 from snnsim.network import Network
 from snnsim.population import Population
 from snnsim.probe import Probe
-from snnsim.program import Program
+from snnsim.program import Program, estimate
 from snnsim.projection import Projection
 from snnsim.simulator import Simulator
 from snnsim.stimuli import SpikeTrains
@@ -34,16 +34,24 @@ def silent(**more: Any) -> Neuron:
 # --- bytes
 
 
-@pytest.mark.parametrize(("precision", "each"), [("float32", 6), ("float64", 10)])
+@pytest.mark.parametrize(
+    ("weight", "precision", "each"),
+    [
+        (Uniform(low=0.1, high=0.5), "float32", 6),
+        (Uniform(low=0.1, high=0.5), "float64", 10),
+        (0.5, "float32", 2),
+        (0.5, "float64", 2),
+    ],
+)
 @pytest.mark.parametrize("n_ranges", [1, 3])
-def test_bytes_of_a_static_synapse(precision: str, each: int, n_ranges: int) -> None:
-    """A place and a weight; 4 bytes for each source, delay and range; and what grows with the network."""
+def test_bytes_of_a_static_synapse(weight: Any, precision: str, each: int, n_ranges: int) -> None:
+    """A place and a weight that is drawn; 4 bytes a source, delay and range; what grows with the network."""
     n, degree = 1000, 300
     network = Network(
         populations={"a": Population(n=n, neuron=silent())},
         projections={
             "p": Projection(
-                source="a", target="a", rule=FixedOutDegree(n=degree), weight_mv=0.5,
+                source="a", target="a", rule=FixedOutDegree(n=degree), weight_mv=weight,
                 delay_ms=Uniform(low=0.3, high=0.6),
             )
         },
@@ -52,14 +60,56 @@ def test_bytes_of_a_static_synapse(precision: str, each: int, n_ranges: int) -> 
     with Simulator(network, dt_ms=DT, n_ranges=n_ranges) as sim:
         static = sim.program.static
         rows = static.rows
-        assert rows.synapse.size == n * degree
+        assert sim.n_synapses == rows.synapse.size + rows.place.size == n * degree
         assert rows.synapse.dtype.names == ("place", "weight")
-        assert rows.synapse.nbytes == each * rows.synapse.size
+        assert rows.synapse.nbytes + rows.place.nbytes == each * n * degree
         n_delays = int(rows.delay_high[0] - rows.delay_low[0] + 1)
         assert n_delays == 4
         assert rows.start.nbytes == 4 * n_ranges * (n * n_delays + 1)
-        tables = [a.nbytes for a in (*rows, *static) if isinstance(a, np.ndarray) and a is not rows.synapse]
-        assert sum(tables) - rows.start.nbytes < 16 * n
+        tables = sum(a.nbytes for a in (*rows, *static) if isinstance(a, np.ndarray))
+        assert tables - each * n * degree - rows.start.nbytes < 16 * n
+        assert estimate(network, DT, {}, 1).synapse_bytes == each * n * degree + 4 * 4 * n
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("longest", [1, 3, 30])
+def test_how_weights_are_stored_changes_no_bit(longest: int, precision: str) -> None:
+    """Numbers, and lists of that number, beside weights that differ; several projections onto each neuron."""
+
+    def digest(stored: list[int], n_ranges: int, *constant: str) -> str:
+        rng = np.random.default_rng(5)
+        cell = LIF(
+            tau_m_ms=20.0, c_m_pf=20.0, v_rest_mv=-49.0, v_th_mv=-50.0, v_reset_mv=-60.0, t_ref_ms=1.0,
+            v_init_mv=Uniform(low=-60.0, high=-50.0), synapse=Exponential(tau_exc_ms=5.0, tau_inh_ms=10.0),
+        )  # fmt: skip
+        projections = {}
+        for name, k, weight in (("exc", 4000, 1.7), ("more", 900, 1.7), ("inh", 2000, -3.3), ("any", 500, 0)):
+            source = name if name in ("exc", "inh") else "exc"
+            delay = rng.integers(1, longest + 1, k) * DT
+            rule = Arrays(source=rng.integers(0, 100, k), target=rng.integers(0, 100, k))
+            weight_pa: Any = np.full(k, weight) if weight else rng.random(k)
+            projections[name] = Projection(
+                source="rest" if name == "any" else source, target="exc", rule=rule, delay_ms=delay,
+                weight_pa=weight if name in constant else weight_pa,
+            )  # fmt: skip
+        network = Network(
+            populations={name: Population(n=100, neuron=cell) for name in ("exc", "inh", "rest")},
+            projections=projections,
+            precision=precision,
+        )
+        with Simulator(network, dt_ms=DT, n_ranges=n_ranges) as sim:
+            assert sim.program.static.rows.alike.tolist() == stored
+            sim.run_steps(1500)
+            assert sim.program.cells.carry.any()
+            for name in network.projections:
+                assert np.unique(sim.synapses(name).weight()).size == (500 if name == "any" else 1)
+            return sim.digest()
+
+    expected = digest([0, 0, 0], 1)
+    assert digest([0, 0, 0], 1, "exc") == expected
+    assert digest([0, 1, 0], 1, "inh") == expected
+    assert digest([1, 0, 0], 3, "exc", "more") == expected
+    assert digest([1, 1, 0], 2, "exc", "more", "inh") == expected
 
 
 # --- places
@@ -220,12 +270,12 @@ def busy_network(precision: str) -> Network:
     )
 
 
-def queued(program: Program, rng: np.random.Generator, waiting: int) -> Queue:
-    """Spikes of any step, source and bundle that bring something to a window of the block."""
+def queued(program: Program, rng: np.random.Generator, waiting: int, bundles: list[int]) -> Queue:
+    """Spikes of any step and source of some bundles that bring something to a window of the block."""
     _, queue = working_memory(program.cells.potential.dtype)
     rows, layout = program.static.rows, program.layout
     for i in range(waiting):
-        b = int(rng.integers(rows.n_rows.size))
+        b = int(rng.choice(bundles))
         low, high = int(rows.delay_low[b]), int(rows.delay_high[b])
         first = int(rng.integers(low, high + 1))
         arrival = int(rng.integers(layout.block))
@@ -247,18 +297,26 @@ def test_queued_spikes(waiting: int, group: int, precision: str) -> None:
     with Simulator(busy_network(precision), dt_ms=DT, n_ranges=3) as sim:
         p = sim.program
         assert (p.layout.group, p.static.rows.n_rows.size) == (BLOCK, 4)
+        assert p.static.rows.alike.tolist() == [0, 0, 0, 1]
         layout, synapse = p.layout._replace(group=group), p.static.rows.synapse.copy()
-        synapse["place"] &= (group << layout.slot_bits) - 1
-        rows = p.static.rows._replace(synapse=synapse)
-        queue = queued(p, rng, waiting)
-        queue.shift[:waiting] %= group << layout.slot_bits
+        places = (1 << layout.slot_bits) * group - 1
+        synapse["place"] &= places
+        rows = p.static.rows._replace(synapse=synapse, place=p.static.rows.place & np.uint16(places))
         buffer = rng.normal(size=p.spikes.buffer.size).astype(precision)
-        for tid, n_threads in ((0, 1), (0, 2), (1, 2), (2, 3)):
-            assert_twins("add_everywhere", buffer, queue, layout, rows, waiting, tid, n_threads)
-        for r in range(layout.n_ranges):
-            assert_twins("locate", queue, rows, waiting, r, working=())
-            delivery.locate(queue, rows, waiting, r)
-            assert_twins("add_queued", buffer, queue, layout, rows.start, synapse, waiting, r)
+        for stored, weights, bundles in (
+            (synapse, None, [0, 1, 2]), (rows.place, rows.weight, [3]), (None, None, [0, 1, 2, 3]),
+        ):  # fmt: skip
+            queue = queued(p, rng, waiting, bundles)
+            queue.shift[:waiting] %= group << layout.slot_bits
+            for tid, n_threads in ((0, 1), (0, 2), (1, 2), (2, 3)):
+                assert_twins("add_everywhere", buffer, queue, layout, rows, waiting, tid, n_threads)
+            for r in range(layout.n_ranges):
+                assert_twins("locate", queue, rows, waiting, r, working=())
+                delivery.locate(queue, rows, waiting, r)
+                for first in (0, waiting // 2):
+                    if stored is not None and first < waiting:
+                        some = (rows.start, stored, weights, first, waiting, r)
+                        assert_twins("add_queued", buffer, queue, layout, *some)
 
 
 @pytest.mark.parametrize("n_fired", [3, 100, 430])
