@@ -221,6 +221,22 @@ def test_what_has_been_changed_is_written(tmp_path):
     assert again.notes.datasets["layer/0/neuron/refDelay"] == 1
 
 
+def test_a_changed_value_that_the_type_of_the_file_cannot_hold(tmp_path):
+    neuron = {**CUBA, "vThMant": np.int8(10)}
+    layer = dense([[1, 2], [3, 4]], neuron) | {"weight": np.array([[1, 2], [3, 4]], np.int8)}
+    network = read_netx(write_layers(tmp_path / "a.net", layer))
+    ((link, p),), ((name, population),) = network.projections.items(), network.populations.items()
+    weight = np.array([[200.0, 2.0], [3.0, -4.0]])
+    changed = network.replace(
+        projections={link: p.replace(rule=p.rule.replace(weight=weight))},
+        populations={name: population.replace(neuron=population.neuron.replace(threshold=200 * 64))},
+    )
+    write_netx(changed, tmp_path / "b.net")
+    again = read_netx(tmp_path / "b.net")
+    assert np.array_equal(again.projections[link].rule.weight, weight)
+    assert again.populations[name].unit.threshold == 200 * 64
+
+
 def chip(**changes):
     """A network that no file was read for."""
     unit = IntegerLIF(rule=RULES["loihi2"], threshold=640, decay_u=4096, decay_v=100)
