@@ -53,18 +53,23 @@ class TraceRule(Spec):
     y3: Trace | None = record(Trace, default=None, help="third trace of the target")
     epoch: int = integer(1, low=1, high=63, help="steps of an epoch")
     w_low: int = integer(0, low=-256, high=0, help="smallest weight")
-    w_high: int = integer(255, low=0, high=255, help="largest weight")
+    w_high: int = integer(255, low=0, high=255, help="no weight is above it")
     w_step: int = integer(1, low=1, high=128, help="step of the grid of weights")
 
     def check_together(self, where: str) -> None:
         self.products(f"{where}.dw")
-        if self.w_low % self.w_step or self.w_low == self.w_high:
+        if self.w_low % self.w_step or self.w_low == self.w_top:
             raise ConfigError(
                 "the bounds leave no grid of weights",
                 where=f"{where}.w_low",
                 got=f"{self.w_low} to {self.w_high} in steps of {self.w_step}",
                 expected="a multiple of w_step below w_high",
             )
+
+    @property
+    def w_top(self) -> int:
+        """The largest weight of the grid."""
+        return self.w_high - (self.w_high - self.w_low) % self.w_step
 
     def products(self, where: str = "dw") -> k.Products:
         """The text, taken apart.  Raises ConfigError with the place of what is wrong."""

@@ -152,6 +152,17 @@ def test_splits_and_checkpoints_leave_every_bit(tmp_path: Path) -> None:
     assert digest([10, 11, 69], tmp_path / "state.h5")[0] == whole
 
 
+def test_weights_stay_on_their_grid_at_its_upper_end() -> None:
+    network, x = recurrent()
+    rule = TraceRule(dw="60 * x0", w_low=-256, w_high=255, w_step=2)
+    learner = TraceLearner(network, rules={"loop": rule}, seed=3)
+    learner.present({"x": x})
+    learner.run_steps(90)
+    weights = learner.weights("loop")
+    assert weights.max() == 254
+    assert not np.any(weights % 2)
+
+
 def test_learning_changes_what_the_neurons_do_and_reset_takes_it_back() -> None:
     network, x = recurrent()
 
