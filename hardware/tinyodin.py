@@ -28,6 +28,7 @@ import numpy as np
 from snnsim.atomic import storage_errors, write_text
 from snnsim.errors import ConfigError, FileError, SimulationError
 from snnsim.hardware.json_file import check_keys, read_object, whole_array
+from snnsim.hardware.memory_image import HEXADECIMAL, read_image
 from snnsim.kernels import event_core as k
 
 N = 256
@@ -231,20 +232,4 @@ def read_tinyodin(folder: Path | str) -> TinyOdinChip:
 
 
 def _words(path: Path, n: int) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            lines = file.read(10 * n + 1).split()
-    except OSError as error:
-        raise FileError(
-            f"cannot be read ({error.strerror})", where=str(path), expected="a memory image"
-        ) from error
-    wrong = next(
-        (i for i, line in enumerate(lines) if len(line) != 8 or line.strip(b"0123456789abcdefABCDEF")), None
-    )
-    if wrong is not None or len(lines) != n:
-        raise FileError(
-            "not a memory image", file=str(path), line=None if wrong is None else wrong + 1,
-            got=f"{len(lines)} lines" if wrong is None else lines[wrong][:20],
-            expected=f"{n} lines of 8 hexadecimal digits",
-        )  # fmt: skip
-    return np.array([int(line, 16) for line in lines], np.int64)
+    return np.array([int(line, 16) for line in read_image(path, n, 8, HEXADECIMAL, "tinyODIN")], np.int64)
