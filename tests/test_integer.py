@@ -251,6 +251,22 @@ def test_two_currents_with_decays_of_their_own() -> None:
     assert twin.v != 0
 
 
+def test_state_goes_to_zero_at_intervals_however_currents_take_what_arrives() -> None:
+    def run(each_spike: bool) -> np.ndarray:
+        rule = RULES["xylo"].replace(each_spike=each_spike)
+        neuron = IntegerLIF(rule=rule, threshold=10_000, decay_u=4, decay_v=4, reset_every=4)
+        sim = Simulator(network_of(neuron, weight=100.0, probes={"u": Probe(target="y", variable="u")}),
+                        batch=1, dt_ms=1.0)  # fmt: skip
+        given = np.zeros((1, 8, 1))
+        given[0, [1, 4], 0] = 3, 1
+        sim.present({"x": given})
+        sim.run_steps(8)
+        return sim.samples("u")[1].ravel()
+
+    assert run(True)[5] == 94  # 100 of step 4, decayed; nothing of step 1
+    assert np.array_equal(run(True), run(False))
+
+
 def network_of(neuron: IntegerLIF, weight: float = 1.0, **options: Any) -> Network:
     return Network(
         stimuli={"x": Analogue(n=1)},
