@@ -180,6 +180,9 @@ def test_command(two_layers, tmp_path):
     assert "dense1" in text
     result, told = command(two_layers, "--input", tmp_path / "in.npy", "-o", tmp_path / "o.h5", "--json")
     assert (result.exit_code, told["error"]["code"]) == (7, "storage.failed")
+    result, told = command(two_layers, "--input", tmp_path / "in.npy", "--record", "s,u", "--json")
+    assert result.exit_code == 0
+    assert "nothing without --output" in str(told["warnings"])
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def test_lines_of_a_file(tmp_path):
     assert read_image(tmp_path / "a.mem", 2, 2, BINARY, "a chip") == [b"01", b"10"]
 
 
-@pytest.mark.parametrize("content", [b"", b"01\n", b"01\n12\n", b"01\n100\n", b"01\n10\n11\n", b"01\n10\n" * 9])
+@pytest.mark.parametrize("content", [b"", b"01\n", b"01\n12\n", b"01\n100\n", b"01\n10\n11\n", b"01\n" * 9])
 def test_other_content_is_refused(content, tmp_path):
     (tmp_path / "a.mem").write_bytes(content)
     with pytest.raises(FileError, match="2 lines of 2 binary digits"):

@@ -197,7 +197,7 @@ class _Builder:
         """n more neurons that no weights of their own in the file account for."""
         self.n_mapped += n
         if self.n_mapped > _MOST_MAPPED:
-            raise table.fault("shape", "too many neurons", self.n_mapped, f"{_MOST_MAPPED:,} in maps, at most")
+            raise table.fault("shape", "too many neurons", self.n_mapped, f"at most {_MOST_MAPPED:,} in maps")
 
     def _population(self, table: Table, n: int, bias: np.ndarray | float) -> str:
         number = int(table.path.rpartition("/")[2])
