@@ -17,6 +17,7 @@ from snnsim.errors import ConfigError, FileError
 from snnsim.integer_cells import rule_row
 from snnsim.integer_neurons import RULES, IntegerLIF, IntegerRule
 from snnsim.kernels import integer as k
+from snnsim.layer_neurons import Relay
 from snnsim.layers import Conv, Dense, Into, SumPool
 from snnsim.stimuli import Analogue
 
@@ -280,6 +281,18 @@ def network_of(neuron: IntegerLIF, weight: float = 1.0, **options: Any) -> Netwo
     )
 
 
+def relayed(weight: float) -> Network:
+    """Input, a relay, and the neuron: what a relay passes on arrives there too."""
+    network = network_of(PLAIN)
+    return network.replace(
+        populations={"r": Population(n=1, neuron=Relay()), **network.populations},
+        projections={
+            "r": network.projections["w"].replace(target="r", rule=Dense(weight=np.array([[weight]]))),
+            "w": network.projections["w"].replace(source="r"),
+        },
+    )
+
+
 PLAIN = IntegerLIF(rule=RULES["generic-int8"], threshold=100)
 
 
@@ -304,6 +317,7 @@ def test_bad_neurons_are_refused(make: Any, where: str, text: str) -> None:
     ("make", "where", "text"),
     [
         (lambda: network_of(PLAIN, 0.5), "projections.w.rule.weight", "whole weights"),
+        (lambda: relayed(0.5), "projections.r.rule.weight", "whole weights"),
         (lambda: network_of(PLAIN, 2.0**29), "projections.w.rule.weight", "exactly"),
         (lambda: network_of(PLAIN, precision="float32"), "precision", "float64"),
         (lambda: network_of(PLAIN, probes={"p": Probe(target="y", variable="v_mv")}), "probes.p", "v, u"),
