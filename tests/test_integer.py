@@ -356,4 +356,8 @@ def test_a_checkpoint_with_impossible_state_is_refused() -> None:
         broken[name].flat[-1] = value
         with pytest.raises(FileError, match="of y"):
             sim.restore(broken, meta)
+    for value in (0.5, 2.0**60):
+        broken = arrays | {"inputs/values": np.full_like(arrays["inputs/values"], value)}
+        with pytest.raises(FileError, match="inputs/values"):
+            sim.restore(broken, meta)
     sim.restore(arrays, meta)
