@@ -23,6 +23,8 @@ from snnsim.spec import Spec
 _VARIABLES = {"x1": k.X1, "x2": k.X2, "y1": k.Y1, "y2": k.Y2, "y3": k.Y3, "w": k.WEIGHT}
 _TOKEN = re.compile(r"\s*(2\s*\^\s*-?\d+|sgn|[xyu]\d|w|\d+|[-+*()])")
 
+_MOST_NUMBER, _MOST_POWER = 2**20, 63  # far beyond what seven bits of a trace ask for
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trace(Spec):
@@ -145,6 +147,8 @@ class _Parser:
         while self.peek() == "*":
             self.take()
             self.factor(found)
+        if abs(found.scale) > _MOST_NUMBER:
+            raise self.fault(begin, f"numbers whose product is at most {_MOST_NUMBER}")
         if found.condition < 0:
             raise self.fault(begin, "a product with one of x0, y0, u0 to u9")
         return found
@@ -157,9 +161,9 @@ class _Parser:
             found.condition = {"x0": k.PRE, "y0": k.POST}.get(word, k.ALWAYS)
             found.every = 2 ** int(word[1]) if word[0] == "u" else 1
         elif word.startswith("2^"):
-            found.scale *= 2.0 ** int(word[2:])
+            found.scale *= 2.0 ** self.whole(word[2:], place, _MOST_POWER)
         elif word.isdigit():
-            found.scale *= int(word)
+            found.scale *= self.whole(word, place)
         elif word in _VARIABLES:
             found.factors.append((_VARIABLES[word], 0, 0))
         elif word == "sgn":
@@ -170,6 +174,11 @@ class _Parser:
         else:
             raise self.fault(place, "a factor")
 
+    def whole(self, word: str, place: int, most: int = _MOST_NUMBER) -> int:
+        if abs(int(word)) > most:
+            raise self.fault(place, f"a number up to {most}")
+        return int(word)
+
     def inside(self) -> tuple[int, int]:
         """variable, or variable + number, up to the closing bracket."""
         variable, added = _VARIABLES[self.take(*_VARIABLES)], 0
@@ -178,6 +187,6 @@ class _Parser:
             word = self.take()
             if not word.isdigit():
                 raise self.fault(self.tokens[self.at - 1][1], "a whole number")
-            added = sign * int(word)
+            added = sign * self.whole(word, self.tokens[self.at - 1][1])
         self.take(")")
         return variable, added
