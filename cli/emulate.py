@@ -28,8 +28,9 @@ def emulate(
         ),
     ],
     record: Annotated[
-        str, typer.Option(metavar="s,u,v", help="What to keep: what is sent, currents, potentials.")
-    ] = "s",
+        str | None,
+        typer.Option(metavar="s,u,v", help="What to keep: sent (the default), currents, potentials."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="OUT.h5", help="File to write, a new one.")
     ] = None,
@@ -64,7 +65,8 @@ def emulate(
     from snnsim.hardware.emulate import emulate as run
     from snnsim.hardware.formats import ReadOptions, read_any
 
-    wanted = list(dict.fromkeys(part.strip() for part in record.split(",")))
+    lost = ["--record keeps nothing without --output OUT.h5"] if record is not None and output is None else []
+    wanted = list(dict.fromkeys(part.strip() for part in (record or "s").split(",")))
     wrong = [name for name in wanted if name not in VARIABLES]
     if wrong:
         raise Usage("unknown variable", where="--record", got=wrong[0], expected=", ".join(VARIABLES))
@@ -85,7 +87,7 @@ def emulate(
     }  # fmt: skip
     text = in_words(network, found, output)
     if not found.n_overflows:
-        return Reply(answer, text)
+        return Reply(answer, text, lost)
     places = [
         f"layer {o.layer} ({found.layers[o.layer]}), neuron {o.neuron}, step {o.step}, sample {o.sample}: "
         f"{o.cause}"
@@ -93,10 +95,10 @@ def emulate(
     ]
     if not strict:
         more = f"{found.n_overflows:,} values left their range, first: {places[0]}; --strict names them all"
-        return Reply(answer, text, [more])
+        return Reply(answer, text, [*lost, more])
     answer["overflows"] = [vars(o) for o in found.overflows]
     errors = [SimulationError("a value left its range", where=p, code="emulate.overflow") for p in places]
-    return Reply(answer, text, (), errors[0], ExitCode.NUMERIC, errors[1:])
+    return Reply(answer, text, lost, errors[0], ExitCode.NUMERIC, errors[1:])
 
 
 def in_words(network: Path, found: Emulation, output: Path | None) -> str:

@@ -11,8 +11,8 @@ them.  i is the number of the layer in a NetX file, and elsewhere counts populat
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +80,7 @@ def emulate(
     Raises ConfigError for inputs or a network that do not fit, StorageError.
     """
     source = EmulatedNetwork(network) if isinstance(network, Network) else EmulatedTinyOdin(network)
+    record = list(dict.fromkeys(record))
     given, batched = source.given(inputs)
     n_samples, n_steps, _ = given.shape
     for name in record:
@@ -119,40 +120,28 @@ def _list_overflows(found: Emulation, sample: int, layer: int, causes: np.ndarra
             found.overflows.append(Overflow(sample, layer, int(neuron), int(step), cause))
 
 
+@contextmanager
 def _opened(
     output: Path | str | None, source: _Source, record: Sequence[str], shape: tuple[int, ...], batched: bool
-) -> AbstractContextManager[h5py.File | None]:
-    return nullcontext() if output is None else _File(Path(output), source, record, shape, batched)
-
-
-class _File(AbstractContextManager["h5py.File"]):
+) -> Iterator[h5py.File | None]:
     """The output, whole or not at all, and never in place of another file."""
-
-    def __init__(
-        self, path: Path, source: _Source, record: Sequence[str], shape: tuple[int, ...], batched: bool
-    ) -> None:
-        if path.exists():
-            raise StorageError("the file exists already", where=str(path), fix="choose another name")
-        self._whole = replacing(path)
-        self._args = source, record, shape, batched
-
-    def __enter__(self) -> h5py.File:
-        self._file = create_hdf5(self._whole.__enter__())
-        source, record, (n_samples, n_steps, _), batched = self._args
-        self._file.attrs["n_steps"] = n_steps
+    if output is None:
+        yield None
+        return
+    path, (n_samples, n_steps, _) = Path(output), shape
+    if path.exists():
+        raise StorageError("the file exists already", where=str(path), fix="choose another name")
+    with replacing(path) as temporary, create_hdf5(temporary) as file:
+        file.attrs["n_steps"] = n_steps
         for name, i in source.numbers.items():
-            group = self._file.create_group(f"layers/{i}")
+            group = file.create_group(f"layers/{i}")
             group.attrs["name"], group.attrs["neuron"] = name, source.kind(name)
             full = (*((n_samples,) if batched else ()), *source.shapes[name], n_steps)
             for variable in source.recorded(name, record):
                 kind = source.type_of(name, variable)
                 packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
                 group.create_dataset(variable, full, kind, **packed)
-        return self._file
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
-        self._whole.__exit__(*error)  # type: ignore[arg-type]
+        yield file
 
 
 def _write(

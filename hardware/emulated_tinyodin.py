@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from snnsim.errors import ConfigError
 from snnsim.hardware.emulated_network import Layers, arranged
 from snnsim.hardware.tinyodin import TinyOdinChip, TinyOdinCore
 
@@ -19,6 +20,11 @@ class EmulatedTinyOdin:
     variables = ("s", "v")
 
     def __init__(self, chip: TinyOdinChip) -> None:
+        if not chip.inputs or not chip.outputs:
+            raise ConfigError(
+                "a chip without named inputs and outputs", where="inputs" if not chip.inputs else "outputs",
+                got="none", expected="addresses by name", fix="name them in tinyodin.json",
+            )  # fmt: skip
         self.chip = chip
         self.numbers = {name: i for i, name in enumerate(chip.outputs)}
         self.shapes = {name: (len(neurons),) for name, neurons in chip.outputs.items()}
@@ -56,7 +62,7 @@ class EmulatedTinyOdin:
                 for name, shape in self.shapes.items()
             }
             for t, row in enumerate(values):
-                parts = np.split(row.astype(np.int64)[None], cuts, axis=1)
+                parts = np.split(row[None], cuts, axis=1)
                 sent = core.run(dict(zip(self.chip.inputs, parts, strict=True)))
                 for name, neurons in self.chip.outputs.items():
                     layers[name]["s"][0, :, t] = sent[name][0]

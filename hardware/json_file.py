@@ -11,8 +11,8 @@ import numpy as np
 
 from snnsim.errors import FileError, nearest
 
-SIZE_LIMIT = 2**28
-"""Bytes of the largest file that is read: more than any of these chips can hold."""
+SIZE_LIMIT = 2**25
+"""Bytes of the largest file that is read: twice a full Xylo.  As Python's lists it takes 30 times as much."""
 
 
 def read_object(path: Path | str, what: str, size_limit: int = SIZE_LIMIT) -> dict[str, Any]:

@@ -35,6 +35,7 @@ import numpy as np
 from snnsim.atomic import storage_errors, write_text
 from snnsim.errors import FileError
 from snnsim.hardware.json_file import check_keys, read_object, whole_array
+from snnsim.hardware.memory_image import BINARY, read_image
 
 AXONS = NEURONS = 256
 TYPES = 4
@@ -207,21 +208,7 @@ def _read_core(folder: Path, number: int) -> RancCore:
 
 
 def _read_bits(path: Path, n_lines: int, width: int) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            content = file.read(n_lines * (width + 2) + 1)
-    except OSError as error:
-        raise FileError(
-            f"cannot be read ({error.strerror})", where=str(path), expected="a memory image of RANC"
-        ) from error
-    lines = content.split()
-    wrong = next((k for k, line in enumerate(lines) if len(line) != width or line.strip(b"01")), None)
-    if wrong is not None or len(lines) != n_lines:
-        raise FileError(
-            "not a memory image of RANC", file=str(path), line=None if wrong is None else wrong + 1,
-            got=f"{len(lines)} lines" if wrong is None else lines[wrong][:40],
-            expected=f"{n_lines} lines of {width} binary digits",
-        )  # fmt: skip
+    lines = read_image(path, n_lines, width, BINARY, "RANC")
     return np.frombuffer(b"".join(lines), np.uint8).reshape(n_lines, width) == ord("1")
 
 

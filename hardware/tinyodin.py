@@ -28,11 +28,14 @@ import numpy as np
 from snnsim.atomic import storage_errors, write_text
 from snnsim.errors import ConfigError, FileError, SimulationError
 from snnsim.hardware.json_file import check_keys, read_object, whole_array
+from snnsim.hardware.memory_image import HEXADECIMAL, read_image
 from snnsim.kernels import event_core as k
 
 N = 256
 QUEUE = 128
 WEIGHT, LEAK, THRESHOLD = (-8, 7), (0, 127), (0, 4095)
+MOST_GIVEN = 1000
+"""Spikes of an input in a tick, at most: each is an event, and takes as long as it does on the chip."""
 _FORMAT = "snnsim tinyODIN 1"
 _LIMIT = 10_000
 """Spikes that one event may call forth: a core that is still busy then is taken to go on forever."""
@@ -99,9 +102,23 @@ class TinyOdinCore:
     def run(self, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Ticks: spikes of the inputs in ascending order of their addresses, then the leak of all neurons.
 
-        given    int[n_ticks, n] by stimulus: spikes of each unit
+        given    int[n_ticks, n] by stimulus: spikes of each unit, 0 to MOST_GIVEN
         returns  int64[n_ticks, n] by population: spikes of each neuron
+        Raises ConfigError for inputs that do not fit, SimulationError for a core that does not come to rest.
         """
+        if not given or set(given) != set(self.chip.inputs):
+            raise ConfigError(
+                "the inputs are not those of the chip", where="given", got=", ".join(given) or "none",
+                expected=", ".join(self.chip.inputs) or "none: this chip takes single events only",
+            )  # fmt: skip
+        for name, values in given.items():
+            found = np.asarray(values)
+            wrong = found[~((found >= 0) & (found <= MOST_GIVEN) & (found == np.rint(found)))]
+            if wrong.size:
+                raise ConfigError(
+                    "not a number of spikes", where=f"given.{name}", got=wrong[0].item(),
+                    expected=f"whole, 0 to {MOST_GIVEN}",
+                )  # fmt: skip
         addresses = np.concatenate([self.chip.inputs[name] for name in given]).astype(np.int64)
         spikes = np.concatenate([np.asarray(values, np.int64) for values in given.values()], axis=1)
         if spikes.shape[1] != addresses.size:
@@ -193,12 +210,13 @@ def read_tinyodin(folder: Path | str) -> TinyOdinChip:
     check_keys(facts, keys, keys, name)
     if facts["format"] != _FORMAT:
         raise FileError("another format", where=f"{name}, format", got=facts["format"], expected=_FORMAT)
+    most = int(whole_array([facts["max_neuron"]], f"{name}, max_neuron", 0, N - 1, (1,))[0])
     named: dict[str, dict[str, list[int]]] = {}
-    for key in ("inputs", "outputs"):
+    for key, last in (("inputs", N - 1), ("outputs", most)):
         if not isinstance(facts[key], dict):
             raise FileError("not names and lists", where=f"{name}, {key}", got=type(facts[key]).__name__)
         named[key] = {
-            one: whole_array(value, f"{name}, {key}.{one}", 0, N - 1, (None,)).tolist()
+            one: whole_array(value, f"{name}, {key}.{one}", 0, last, (None,)).tolist()
             for one, value in facts[key].items()
         }
     words, nibbles = _words(folder / "neurons.mem", N), _words(folder / "synapses.mem", N * N // 8)
@@ -208,26 +226,10 @@ def read_tinyodin(folder: Path | str) -> TinyOdinChip:
         weight=np.where(weight > 7, weight - 16, weight).reshape(N, N),
         potential=np.where(potential > k.HIGH, potential - 4096, potential),
         threshold=words >> 12 & 0xFFF, leak=words >> 24 & 0x7F, disabled=words >> 31 == 1,
-        n_neurons=int(whole_array([facts["max_neuron"]], f"{name}, max_neuron", 0, N - 1, (1,))[0]) + 1,
+        n_neurons=most + 1,
         closed=not whole_array([facts["open_loop"]], f"{name}, open_loop", 0, 1, (1,))[0], **named,
     )  # fmt: skip
 
 
 def _words(path: Path, n: int) -> np.ndarray:
-    try:
-        with path.open("rb") as file:
-            lines = file.read(10 * n + 1).split()
-    except OSError as error:
-        raise FileError(
-            f"cannot be read ({error.strerror})", where=str(path), expected="a memory image"
-        ) from error
-    wrong = next(
-        (i for i, line in enumerate(lines) if len(line) != 8 or line.strip(b"0123456789abcdefABCDEF")), None
-    )
-    if wrong is not None or len(lines) != n:
-        raise FileError(
-            "not a memory image", file=str(path), line=None if wrong is None else wrong + 1,
-            got=f"{len(lines)} lines" if wrong is None else lines[wrong][:20],
-            expected=f"{n} lines of 8 hexadecimal digits",
-        )  # fmt: skip
-    return np.array([int(line, 16) for line in lines], np.int64)
+    return np.array([int(line, 16) for line in read_image(path, n, 8, HEXADECIMAL, "tinyODIN")], np.int64)

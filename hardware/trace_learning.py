@@ -146,12 +146,18 @@ def _check(network: Network, name: str, rule: TraceRule) -> None:
             "weights are counted in ones", where=f"{where}.weight_mv", got=p.weight, expected="1.0"
         )
     w = p.rule.weight
-    wrong = w[(w < rule.w_low) | (w > rule.w_high) | ((w - rule.w_low) % rule.w_step != 0)]
+    wrong = w[_off_grid(w, rule)]
     if wrong.size:
         raise ConfigError(
             "a weight that the rule cannot reach", where=f"{where}.rule.weight", got=float(wrong.flat[0]),
             expected=f"{rule.w_low} to {rule.w_high} in steps of {rule.w_step}",
         )  # fmt: skip
+
+
+def _off_grid(weight: np.ndarray, rule: TraceRule) -> np.ndarray:
+    """Which weights the rule cannot reach."""
+    wrong: np.ndarray = (weight < rule.w_low) | (weight > rule.w_high)
+    return wrong | ((weight - rule.w_low) % rule.w_step != 0)
 
 
 @dataclass
@@ -211,7 +217,7 @@ class _Learning:
             return
         k.learn_epoch(
             self.weight, self.x.history, self.y.history, self.x.last, self.y.last, end // rule.epoch,
-            self.products, float(rule.w_low), float(rule.w_high), float(rule.w_step), self._key,
+            self.products, float(rule.w_low), float(rule.w_top), float(rule.w_step), self._key,
         )  # fmt: skip
         self.x.last[:], self.y.last[:] = -1, -1
         self.show()
@@ -228,10 +234,11 @@ class _Learning:
         """Raises FileError for what no run can leave."""
         check_arrays({prefix + key: value for key, value in self.arrays().items()}, arrays, step)
         rule, weight = self.rule, arrays[f"{prefix}weight"]
-        if np.any((weight < rule.w_low) | (weight > rule.w_high) | (weight != np.rint(weight))):
+        if _off_grid(weight, rule).any():
             raise FileError(
-                "impossible values", where=f"{prefix}weight", expected=f"whole, {rule.w_low} to {rule.w_high}"
-            )
+                "impossible values", where=f"{prefix}weight",
+                expected=f"{rule.w_low} to {rule.w_high} in steps of {rule.w_step}",
+            )  # fmt: skip
         for side in "xy":
             for name in ("trace", "history"):
                 check_between(f"{prefix}{side}_{name}", arrays[f"{prefix}{side}_{name}"], 0, k.MOST)

@@ -23,6 +23,8 @@ from snnsim.spec import Spec
 _VARIABLES = {"x1": k.X1, "x2": k.X2, "y1": k.Y1, "y2": k.Y2, "y3": k.Y3, "w": k.WEIGHT}
 _TOKEN = re.compile(r"\s*(2\s*\^\s*-?\d+|sgn|[xyu]\d|w|\d+|[-+*()])")
 
+_MOST_NUMBER, _MOST_POWER = 2**20, 63  # far beyond what seven bits of a trace ask for
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Trace(Spec):
@@ -53,18 +55,23 @@ class TraceRule(Spec):
     y3: Trace | None = record(Trace, default=None, help="third trace of the target")
     epoch: int = integer(1, low=1, high=63, help="steps of an epoch")
     w_low: int = integer(0, low=-256, high=0, help="smallest weight")
-    w_high: int = integer(255, low=0, high=255, help="largest weight")
+    w_high: int = integer(255, low=0, high=255, help="no weight is above it")
     w_step: int = integer(1, low=1, high=128, help="step of the grid of weights")
 
     def check_together(self, where: str) -> None:
         self.products(f"{where}.dw")
-        if self.w_low % self.w_step or self.w_low == self.w_high:
+        if self.w_low % self.w_step or self.w_low == self.w_top:
             raise ConfigError(
                 "the bounds leave no grid of weights",
                 where=f"{where}.w_low",
                 got=f"{self.w_low} to {self.w_high} in steps of {self.w_step}",
                 expected="a multiple of w_step below w_high",
             )
+
+    @property
+    def w_top(self) -> int:
+        """The largest weight of the grid."""
+        return self.w_high - (self.w_high - self.w_low) % self.w_step
 
     def products(self, where: str = "dw") -> k.Products:
         """The text, taken apart.  Raises ConfigError with the place of what is wrong."""
@@ -140,6 +147,8 @@ class _Parser:
         while self.peek() == "*":
             self.take()
             self.factor(found)
+        if abs(found.scale) > _MOST_NUMBER:
+            raise self.fault(begin, f"numbers whose product is at most {_MOST_NUMBER}")
         if found.condition < 0:
             raise self.fault(begin, "a product with one of x0, y0, u0 to u9")
         return found
@@ -152,9 +161,9 @@ class _Parser:
             found.condition = {"x0": k.PRE, "y0": k.POST}.get(word, k.ALWAYS)
             found.every = 2 ** int(word[1]) if word[0] == "u" else 1
         elif word.startswith("2^"):
-            found.scale *= 2.0 ** int(word[2:])
+            found.scale *= 2.0 ** self.whole(word[2:], place, _MOST_POWER)
         elif word.isdigit():
-            found.scale *= int(word)
+            found.scale *= self.whole(word, place)
         elif word in _VARIABLES:
             found.factors.append((_VARIABLES[word], 0, 0))
         elif word == "sgn":
@@ -165,6 +174,11 @@ class _Parser:
         else:
             raise self.fault(place, "a factor")
 
+    def whole(self, word: str, place: int, most: int = _MOST_NUMBER) -> int:
+        if abs(int(word)) > most:
+            raise self.fault(place, f"a number up to {most}")
+        return int(word)
+
     def inside(self) -> tuple[int, int]:
         """variable, or variable + number, up to the closing bracket."""
         variable, added = _VARIABLES[self.take(*_VARIABLES)], 0
@@ -173,6 +187,6 @@ class _Parser:
             word = self.take()
             if not word.isdigit():
                 raise self.fault(self.tokens[self.at - 1][1], "a whole number")
-            added = sign * int(word)
+            added = sign * self.whole(word, self.tokens[self.at - 1][1])
         self.take(")")
         return variable, added

@@ -138,6 +138,7 @@ def advance_sample(b, t, graph, cells, integers, given, outcome, sample, work):
         if graph.kind[p] == INPUT:
             n = take_given(b, t - given.begin, low, high, given, unit, amount)
         else:
+            reset_if_due(p, t, graph, integers, sample)
             current = collect(b, t, p, graph, integers, given, outcome, sample, work)
             n = np.int64(fire(p, t, graph, cells, integers, current, sample, work, unit, amount))
             moved = moved or n > 0
@@ -148,6 +149,16 @@ def advance_sample(b, t, graph, cells, integers, given, outcome, sample, work):
             total[unit[e]] += amount[e]
         outcome.sent[b, p] += n if graph.kind[p] == INTEGRATE and graph.most[p] == 1 else size_of(amount, n)
     sample.quiet[0] = 0 if moved else sample.quiet[0] + 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def reset_if_due(p, t, graph, integers, sample):
+    """Before anything arrives: what arrives one by one adds to the currents themselves."""
+    if integers is not None:  # noqa: SIM102 -- alone, it is decided when the kernel is compiled
+        if graph.kind[p] == INTEGER:
+            low, high, first = graph.first[p], graph.first[p + 1], integers.first[p]
+            whole = sample.whole[:, first : first + high - low]
+            reset_at_intervals(t, sample.potential[low:high], whole, integers.rule[p])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -260,7 +271,6 @@ def fire(p, t, graph, cells, integers, current, sample, work, unit, amount):
     if integers is not None:  # noqa: SIM102 -- as above
         if kind == INTEGER:
             a, b = integers.first[p], integers.first[p] + high - low
-            reset_at_intervals(t, potential, sample.whole[:, a:b], integers.rule[p])
             if integers.rule[p, PART] != FIRES:
                 return fire_sigma_delta(
                     potential, sample.whole[:, a:b], work.arrived[:, low:high], integers.value[:, a:b],

@@ -12,6 +12,7 @@ from snnsim.aligned import zeros
 from snnsim.batch_inputs import Inputs, no_inputs
 from snnsim.errors import ConfigError, FileError
 from snnsim.grid import STEP_LIMIT
+from snnsim.integer_cells import MOST_INPUT
 from snnsim.kernels import layer_layout as k
 from snnsim.kernels.integer import (
     ALIAS_SPIKES,
@@ -173,6 +174,10 @@ class BatchState:
         integers, graph = self.program.integers, self.program.graph
         if integers is None:
             return
+        given = arrays["inputs/values"]
+        if np.any(given != np.rint(given)):
+            raise FileError("impossible values", where="inputs/values", expected="whole numbers")
+        check_between("inputs/values", given, -MOST_INPUT, MOST_INPUT)
         for p in np.flatnonzero(graph.kind == k.INTEGER):
             n = graph.first[p + 1] - graph.first[p]
             rule, name = integers.rule[p], self.program.names[p]

@@ -8,6 +8,7 @@ from snnsim.errors import ConfigError
 from snnsim.integer_neurons import IntegerLIF, IntegerNeuron, SigmaDelta
 from snnsim.integer_rule import IntegerRule
 from snnsim.kernels import integer as k
+from snnsim.layer_neurons import Relay
 from snnsim.layers import Conv, Dense, LayerRule
 from snnsim.network import Network
 
@@ -44,7 +45,7 @@ def lower_integers(network: Network, names: list[str], place: dict[str, np.ndarr
             got=network.precision, expected="float64",
         )  # fmt: skip
     for link, projection in network.projections.items():
-        if projection.target in units:
+        if projection.target in units or isinstance(network.populations[projection.target].unit, Relay):
             _check_weights(float(projection.weight), projection.rule, f"projections.{link}")  # type: ignore[arg-type]
     sizes = [place[name].size if name in units else 0 for name in names]
     first = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64)

@@ -70,6 +70,12 @@ def test_the_file_has_spikes_currents_and_potentials_after_each_step(two_layers,
     assert found.output_counts.tolist() == [1]
 
 
+def test_what_is_named_twice_is_kept_once(two_layers, tmp_path):
+    emulate(read_netx(two_layers), np.ones((2, 3)), record=("s", "s"), output=tmp_path / "out.h5")
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert list(file["layers/0"]) == ["s"]
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_samples_run_each_for_itself(two_layers, tmp_path, threads):
     given = np.random.default_rng(0).integers(0, 2, (5, 2, 30))
@@ -174,6 +180,9 @@ def test_command(two_layers, tmp_path):
     assert "dense1" in text
     result, told = command(two_layers, "--input", tmp_path / "in.npy", "-o", tmp_path / "o.h5", "--json")
     assert (result.exit_code, told["error"]["code"]) == (7, "storage.failed")
+    result, told = command(two_layers, "--input", tmp_path / "in.npy", "--record", "s,u", "--json")
+    assert result.exit_code == 0
+    assert "nothing without --output" in str(told["warnings"])
 
 
 @pytest.mark.parametrize(

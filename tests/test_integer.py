@@ -17,6 +17,7 @@ from snnsim.errors import ConfigError, FileError
 from snnsim.integer_cells import rule_row
 from snnsim.integer_neurons import RULES, IntegerLIF, IntegerRule
 from snnsim.kernels import integer as k
+from snnsim.layer_neurons import Relay
 from snnsim.layers import Conv, Dense, Into, SumPool
 from snnsim.stimuli import Analogue
 
@@ -251,6 +252,22 @@ def test_two_currents_with_decays_of_their_own() -> None:
     assert twin.v != 0
 
 
+def test_state_goes_to_zero_at_intervals_however_currents_take_what_arrives() -> None:
+    def run(each_spike: bool) -> np.ndarray:
+        rule = RULES["xylo"].replace(each_spike=each_spike)
+        neuron = IntegerLIF(rule=rule, threshold=10_000, decay_u=4, decay_v=4, reset_every=4)
+        sim = Simulator(network_of(neuron, weight=100.0, probes={"u": Probe(target="y", variable="u")}),
+                        batch=1, dt_ms=1.0)  # fmt: skip
+        given = np.zeros((1, 8, 1))
+        given[0, [1, 4], 0] = 3, 1
+        sim.present({"x": given})
+        sim.run_steps(8)
+        return sim.samples("u")[1].ravel()
+
+    assert run(True)[5] == 94  # 100 of step 4, decayed; nothing of step 1
+    assert np.array_equal(run(True), run(False))
+
+
 def network_of(neuron: IntegerLIF, weight: float = 1.0, **options: Any) -> Network:
     return Network(
         stimuli={"x": Analogue(n=1)},
@@ -261,6 +278,18 @@ def network_of(neuron: IntegerLIF, weight: float = 1.0, **options: Any) -> Netwo
             )
         },
         **options,
+    )
+
+
+def relayed(weight: float) -> Network:
+    """Input, a relay, and the neuron: what a relay passes on arrives there too."""
+    network = network_of(PLAIN)
+    return network.replace(
+        populations={"r": Population(n=1, neuron=Relay()), **network.populations},
+        projections={
+            "r": network.projections["w"].replace(target="r", rule=Dense(weight=np.array([[weight]]))),
+            "w": network.projections["w"].replace(source="r"),
+        },
     )
 
 
@@ -288,6 +317,7 @@ def test_bad_neurons_are_refused(make: Any, where: str, text: str) -> None:
     ("make", "where", "text"),
     [
         (lambda: network_of(PLAIN, 0.5), "projections.w.rule.weight", "whole weights"),
+        (lambda: relayed(0.5), "projections.r.rule.weight", "whole weights"),
         (lambda: network_of(PLAIN, 2.0**29), "projections.w.rule.weight", "exactly"),
         (lambda: network_of(PLAIN, precision="float32"), "precision", "float64"),
         (lambda: network_of(PLAIN, probes={"p": Probe(target="y", variable="v_mv")}), "probes.p", "v, u"),
@@ -325,5 +355,9 @@ def test_a_checkpoint_with_impossible_state_is_refused() -> None:
         broken = {key: kept.copy() for key, kept in arrays.items()}
         broken[name].flat[-1] = value
         with pytest.raises(FileError, match="of y"):
+            sim.restore(broken, meta)
+    for value in (0.5, 2.0**60):
+        broken = arrays | {"inputs/values": np.full_like(arrays["inputs/values"], value)}
+        with pytest.raises(FileError, match="inputs/values"):
             sim.restore(broken, meta)
     sim.restore(arrays, meta)

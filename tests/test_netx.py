@@ -221,6 +221,22 @@ def test_what_has_been_changed_is_written(tmp_path):
     assert again.notes.datasets["layer/0/neuron/refDelay"] == 1
 
 
+def test_a_changed_value_that_the_type_of_the_file_cannot_hold(tmp_path):
+    neuron = {**CUBA, "vThMant": np.int8(10)}
+    layer = dense([[1, 2], [3, 4]], neuron) | {"weight": np.array([[1, 2], [3, 4]], np.int8)}
+    network = read_netx(write_layers(tmp_path / "a.net", layer))
+    ((link, p),), ((name, population),) = network.projections.items(), network.populations.items()
+    weight = np.array([[200.0, 2.0], [3.0, -4.0]])
+    changed = network.replace(
+        projections={link: p.replace(rule=p.rule.replace(weight=weight))},
+        populations={name: population.replace(neuron=population.neuron.replace(threshold=200 * 64))},
+    )
+    write_netx(changed, tmp_path / "b.net")
+    again = read_netx(tmp_path / "b.net")
+    assert np.array_equal(again.projections[link].rule.weight, weight)
+    assert again.populations[name].unit.threshold == 200 * 64
+
+
 def chip(**changes):
     """A network that no file was read for."""
     unit = IntegerLIF(rule=RULES["loihi2"], threshold=640, decay_u=4096, decay_v=100)
@@ -334,6 +350,8 @@ GOOD = dense([[2, 4], [6, 8]])
         (GOOD | {"bias": np.zeros(3)}, "bias", "biases of this layer"),
         (GOOD | {"delay": np.array([63.0, 0.0])}, "delay[0]", "0 to 62"),
         (GOOD | {"delay": np.array([1.0, 2.0, 3.0])}, "delay", "[2]"),
+        (GOOD | {"neuron": SDNN | {"vThMant": 2**20}}, "neuron/vThMant", "0 to 524,287"),
+        (GOOD | {"neuron": SDNN, "bias": np.array([2.0**20, 0])}, "bias", "at most 524,287"),
         (conv(np.ones((1, 1, 2, 2)), (1, 1, 1)), "type", "add an input layer"),
     ],
 )
@@ -343,6 +361,23 @@ def test_hostile_layers_are_told_by_the_place_in_the_file(layer, where, text, tm
     assert str(tmp_path / "a.net") in caught.value.where
     assert f"/layer/0/{where}" in caught.value.where
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("layer", "where", "text"),
+    [
+        ({"type": "pool", "shape": [1, 1, 1], "kernelSize": [6000, 6000], "weight": np.ones((1, 1, 1, 1))},
+         "1/kernelSize", "16,777,216 weights"),
+        ({"type": "average", "shape": [2]}, "1/shape", "16,777,216 weights"),
+        ({"type": "conv", "shape": [2, 6000, 6000], "weight": np.ones((2, 1, 1, 1)), "bias": [1.0, 2.0]},
+         "1/shape", "too many neurons"),
+    ],
+)  # fmt: skip
+def test_small_files_do_not_ask_for_all_memory(layer, where, text, tmp_path):
+    path = write_layers(tmp_path / "a.net", image(1, 6000, 6000), layer | {"neuron": CUBA})
+    with pytest.raises(FileError, match=text) as caught:
+        read_netx(path)
+    assert f"/layer/{where}" in caught.value.where
 
 
 def test_hostile_files(tmp_path):

@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from netx_examples import CUBA, FILES, FIXTURES, NETX, dense, needs_netx, write_layers
 
+from snnsim import Network, Population, Projection
 from snnsim.errors import ConversionError, FileError, TargetError
 from snnsim.hardware.emulate import emulate
 from snnsim.hardware.formats import read_hardware
 from snnsim.hardware.loihi import read_netx
 from snnsim.hardware.loihi.nir_integer import read_nir_integer, write_nir_integer
+from snnsim.integer_neurons import RULES, IntegerLIF
+from snnsim.layers import Dense
+from snnsim.stimuli import Analogue
 
 nir = pytest.importorskip("nir")
 
@@ -51,6 +55,32 @@ def test_the_graph_has_the_equations_of_the_chip(tmp_path):
     again = read_nir_integer(tmp_path / "a.nir")
     assert again.populations["dense_rec0"].neuron.bias.tolist() == [320, -192]
     assert same(network, again)
+
+
+@pytest.mark.parametrize("names", [("x", "a", "output"), ("x", "a", "a_in"), ("image", "input", "input_rec")])
+def test_populations_of_any_name_come_back(names, tmp_path):
+    cells = IntegerLIF(rule=RULES["loihi2"], threshold=64, decay_u=4096, decay_v=128)
+
+    def link(source, target, weight):
+        return Projection(
+            source=source, target=target, rule=Dense(weight=np.array(weight)), weight_mv=1.0, delay_ms=1.0
+        )
+
+    x, a, b = names
+    network = Network(
+        stimuli={x: Analogue(n=2)},
+        populations={a: Population(n=3, neuron=cells), b: Population(n=2, neuron=cells)},
+        projections={
+            f"{x}_to_{a}": link(x, a, [[1.0, 2], [3, 4], [5, 6]]),
+            f"{a}_to_{a}": link(a, a, np.eye(3)),
+            f"{a}_to_{b}": link(a, b, [[1.0, 2, 3], [4, 5, 6]]),
+        },
+    )
+    write_nir_integer(network, tmp_path / "a.nir")
+    again = read_nir_integer(tmp_path / "a.nir")
+    assert (list(again.stimuli), list(again.populations)) == ([x], [a, b])
+    for name, p in network.projections.items():
+        assert np.array_equal(again.projections[name].rule.weight, p.rule.weight)
 
 
 def test_what_nir_cannot_say(tmp_path):

@@ -23,6 +23,7 @@ from tinyodin_examples import (
 
 from snnsim import Network, Population, Probe, Projection, Simulator
 from snnsim.errors import ConfigError, FileError, SimulationError, TargetError
+from snnsim.hardware.emulate import emulate
 from snnsim.hardware.tinyodin import (
     TinyOdinChip,
     TinyOdinCore,
@@ -172,6 +173,28 @@ def test_ticks_are_events_in_order_and_a_leak() -> None:
     found = TinyOdinCore(chip).run({"in": np.array([[0, 1], [1, 1], [0, 0]])})
     # tick 0: v = 5, 5, leak 4, 4; tick 1: both reach 9 and reset, the spike of 0 gives 1 a 4, -2 comes last
     assert found["cells"].tolist() == [[0, 0], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"in": [[-1, 0]]}, {"in": [[np.inf, 0]]}, {"in": [[2**40, 0]]}, {"in": [[0.5, 0]]}, {"x": [[1, 1]]}, {}],
+)
+def test_inputs_that_are_none_of_the_chip_are_refused(given: Any) -> None:
+    core = TinyOdinCore(replace(random_chip(1), inputs={"in": [11, 10]}))
+    with pytest.raises(ConfigError, match="given"):
+        core.run({name: np.array(values) for name, values in given.items()})
+
+
+def test_outputs_that_take_no_part_are_refused(tmp_path: Path) -> None:
+    write_tinyodin(tmp_path, replace(random_chip(1, 40), outputs={"y": [0, 40]}))
+    with pytest.raises(FileError, match="outputs.y"):
+        read_tinyodin(tmp_path)
+
+
+@pytest.mark.parametrize("named", [{"inputs": {"x": [1]}}, {"outputs": {"y": [0]}}])
+def test_a_chip_without_names_is_not_emulated(named: Any) -> None:
+    with pytest.raises(ConfigError, match="without named"):
+        emulate(replace(random_chip(1), **({"inputs": {}, "outputs": {}} | named)), np.ones((1, 2)))
 
 
 def test_endless_recurrence_is_refused() -> None:

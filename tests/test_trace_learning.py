@@ -152,6 +152,17 @@ def test_splits_and_checkpoints_leave_every_bit(tmp_path: Path) -> None:
     assert digest([10, 11, 69], tmp_path / "state.h5")[0] == whole
 
 
+def test_weights_stay_on_their_grid_at_its_upper_end() -> None:
+    network, x = recurrent()
+    rule = TraceRule(dw="60 * x0", w_low=-256, w_high=255, w_step=2)
+    learner = TraceLearner(network, rules={"loop": rule}, seed=3)
+    learner.present({"x": x})
+    learner.run_steps(90)
+    weights = learner.weights("loop")
+    assert weights.max() == 254
+    assert not np.any(weights % 2)
+
+
 def test_learning_changes_what_the_neurons_do_and_reset_takes_it_back() -> None:
     network, x = recurrent()
 
@@ -180,6 +191,10 @@ def test_learning_changes_what_the_neurons_do_and_reset_takes_it_back() -> None:
         ("x1 * (w - y1) * y0", 11, "a whole number"),
         ("x1 * y0 *", 10, "a factor"),
         ("x1 * y0 y1", 9, "+ or -"),
+        ("2^99999 * x0", 1, "up to 63"),
+        ("x0 * " + "9" * 400, 6, "up to 1048576"),
+        ("(w - " + "9" * 30 + ") * x0", 6, "up to 1048576"),
+        ("x0 * 2^60 * 2^60", 1, "at most 1048576"),
     ],
 )
 def test_a_wrong_sum_is_refused_with_its_place(dw: str, character: int, expected: str) -> None:

@@ -16,6 +16,8 @@ from snnsim.layers import Conv
 
 LOW, HIGH = -256, 255
 """Weights of 8 bits, with and without a sign."""
+MOST_WEIGHTS = 2**24
+"""Of a layer whose file says one number for all of them: a small file must not fill the memory."""
 
 
 def shape_of(table: Table) -> tuple[int, ...]:
@@ -53,8 +55,8 @@ def pool_rule(table: Table, source: tuple[int, int, int]) -> Conv:
         raise table.fault(
             "weight", "not the kernel of a pool", list(weight.shape), f"[1, 1, {kernel_h}, {kernel_w}]"
         )
-    if source[0] * kernel_h * kernel_w > COUNT_LIMIT:
-        raise table.fault("kernelSize", "too large", got=[kernel_h, kernel_w])
+    if source[0] * kernel_h * kernel_w > MOST_WEIGHTS:
+        raise table.fault("kernelSize", "too large", [kernel_h, kernel_w], f"{MOST_WEIGHTS:,} weights in all")
     every = np.broadcast_to(weight, (source[0], 1, kernel_h, kernel_w))
     return _window(table, every, source, source[0], stride=(kernel_h, kernel_w))
 
@@ -62,8 +64,10 @@ def pool_rule(table: Table, source: tuple[int, int, int]) -> Conv:
 def sums_of_groups(table: Table, source: tuple[int, ...]) -> np.ndarray:
     """float64[n, n_source]: sums over groups of neighbours; the division is left to the threshold."""
     n, n_source = prod(shape_of(table)), prod(source) if source else 0
-    if n_source == 0 or n_source % n or n * n_source > COUNT_LIMIT:
+    if n_source == 0 or n_source % n:
         raise table.fault("shape", "groups of unequal size", got=n, expected=f"a divisor of {n_source}")
+    if n * n_source > MOST_WEIGHTS:
+        raise table.fault("shape", "too large", f"{n} sums of {n_source}", f"{MOST_WEIGHTS:,} weights in all")
     weight = float(table.integer("weight", LOW, HIGH, 1))
     return np.kron(np.eye(n), np.full((1, n_source // n), weight))
 

@@ -99,9 +99,12 @@ def _read_sigma_delta(
     part = "delta" if is_input else "sigma" if neuron.has("sigma_output") else "sigma_delta"
     if part != "sigma_delta" and np.any(bias):
         raise table.fault("bias", f"a bias of a {part} layer", expected="none: Lava has none there")
+    most = (2**31 - 1) >> exponent  # state has 32 bits
+    if np.any(np.abs(bias) > most):
+        raise table.fault("bias", "more than the state holds", float(np.abs(bias).max()), f"at most {most:,}")
     return SigmaDelta(
         part=part,
-        threshold=0 if part == "sigma" else neuron.integer("vThMant", 0, 2**30) << exponent,
+        threshold=0 if part == "sigma" else neuron.integer("vThMant", 0, most) << exponent,
         bias=bias * float(1 << exponent),
         input_shift=exponent if is_input else 0,
         output_shift=0 if part == "sigma" else STATE_EXP,

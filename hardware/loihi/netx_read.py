@@ -31,6 +31,7 @@ from snnsim.stimuli import Analogue
 INPUT = "input"
 MOST_DELAY = 62
 _MOST_LAYERS = 1000
+_MOST_MAPPED = 2**26  # neurons of convolutions and inputs, which few numbers of a file can ask for
 _ADVICE = {
     "convT": "use strided convolutions only",
     "unpool": "leave upsampling out, or train with a convolution there",
@@ -109,6 +110,7 @@ class _Builder:
     numbers: dict[str, int] = field(default_factory=dict)
     shape: tuple[int, ...] = ()
     last: str = INPUT
+    n_mapped: int = 0
 
     def add(self, table: Table) -> None:
         kind = table.text("type")
@@ -143,6 +145,7 @@ class _Builder:
             if table.has(key):
                 table.whole(key, -MOST_BIAS, MOST_BIAS)
         n = prod(self.shape)
+        self._claim(table, n)
         name = self._population(table, n, 0.0)
         self._listen(table, name, Into(n_source=n, n_target=n), 0)
         self.last = name
@@ -185,9 +188,16 @@ class _Builder:
         said = shape_of(table)
         if prod(said) != prod(shape) or (len(said) == 3 and said != shape):
             raise table.fault("shape", "not the shape of this convolution", list(said), f"{list(shape)}")
+        self._claim(table, prod(shape))
         name = self._population(table, prod(shape), _bias(table, shape))
         self._listen(table, name, rule, 1)
         self.last, self.shape = name, shape
+
+    def _claim(self, table: Table, n: int) -> None:
+        """n more neurons that no weights of their own in the file account for."""
+        self.n_mapped += n
+        if self.n_mapped > _MOST_MAPPED:
+            raise table.fault("shape", "too many neurons", self.n_mapped, f"at most {_MOST_MAPPED:,} in maps")
 
     def _population(self, table: Table, n: int, bias: np.ndarray | float) -> str:
         number = int(table.path.rpartition("/")[2])

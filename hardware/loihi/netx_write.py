@@ -148,13 +148,16 @@ def _kind(name: str) -> np.ndarray:
 
 
 def _like(value: np.ndarray, old: np.ndarray, key: str) -> np.ndarray:
-    """`value` with the type and the shape that the file had."""
-    if key == "shape" and value.size != old.size:
-        return old if np.prod(value) == np.prod(old) else value.astype(old.dtype)
-    if value.size != old.size:
-        fits = old.size == 1 and np.unique(value).size == 1
-        return np.full(old.shape, value.flat[0]).astype(old.dtype) if fits else value.astype(old.dtype)
-    return value.reshape(old.shape).astype(old.dtype)
+    """`value` with the shape that the file had, and with its type, where that holds what has been changed."""
+    if key == "shape" and value.size != old.size and np.prod(value) == np.prod(old):
+        return old
+    if value.size == old.size:
+        value = value.reshape(old.shape)
+    elif old.size == 1 and np.unique(value).size == 1:
+        value = np.full(old.shape, value.flat[0])
+    with np.errstate(invalid="ignore"):
+        same = value.astype(old.dtype)
+    return same if np.array_equal(same, value) else value.astype(np.float32 if key in _FLOATS else np.int64)
 
 
 def _by_channel(bias: np.ndarray, link: Link, where: str) -> np.ndarray:

@@ -46,26 +46,36 @@ def write_nir_integer(network: Network, path: Path | str) -> None:
     """
     package = nir_package()
     links = chain(network)
-    shape = links[0].source_shape
-    nodes: dict[str, Any] = {"input": package.Input({"input": np.array(shape)})}
-    edges, here, flat = [], "input", len(shape) == 1
+    shape, (here,) = links[0].source_shape, network.stimuli
+    nodes: dict[str, Any] = {here: package.Input({"input": np.array(shape)})}
+    taken, edges, flat = {here, *network.populations}, [], len(shape) == 1
     for link in links:
         if np.any(link.steps > 0):
             where = f"the projections to populations.{link.name}"
             raise TargetError("NIR says no delays of synapses", where=where, expected="1 ms")
-        path_in = _synapses(link, flat, package)
+        path_in = {_free(name, taken): node for name, node in _synapses(link, flat, package).items()}
         nodes |= path_in | {link.name: _neurons(link, package)}
         for name in (*path_in, link.name):
             edges.append((here, name))
             here = name
         if "weight_rec" in link.fields:
-            nodes[f"{link.name}_rec"] = package.Linear(weight=link.fields["weight_rec"])
-            edges += [(link.name, f"{link.name}_rec"), (f"{link.name}_rec", link.name)]
+            back = _free(f"{link.name}_rec", taken)
+            nodes[back] = package.Linear(weight=link.fields["weight_rec"])
+            edges += [(link.name, back), (back, link.name)]
         flat = len(link.shape) == 1
-    nodes["output"] = package.Output({"output": np.array(links[-1].shape)})
-    graph = package.NIRGraph(nodes=nodes, edges=[*edges, (here, "output")], metadata=dict(_MARK))
+    end = _free("output", taken)
+    nodes[end] = package.Output({"output": np.array(links[-1].shape)})
+    graph = package.NIRGraph(nodes=nodes, edges=[*edges, (here, end)], metadata=dict(_MARK))
     with replacing(path) as temporary:
         package.write(str(temporary), graph)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name for a node that is no population: this one, or where it is taken a longer one."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def _synapses(link: Link, flat: bool, package: Any) -> dict[str, Any]:
