@@ -20,8 +20,9 @@ import numpy as np
 
 from snnsim.atomic import storage_errors, sync_folder, write_json
 from snnsim.errors import StorageError
+from snnsim.hardware.fits import realised, violations_of
 from snnsim.hardware.golden import Golden, golden_of
-from snnsim.hardware.limits import Violation, check, error_of
+from snnsim.hardware.limits import Violation, error_of
 from snnsim.hardware.placement import Placement, place
 from snnsim.hardware.quantise import Quantised
 from snnsim.hardware.targets import get_target
@@ -86,7 +87,7 @@ def plan(found: Quantised, data: np.ndarray, *, seed: int = 0, threads: int | No
 
     Violations are in the result; a placement is made where there are none, and the target has cores.
     """
-    violations = tuple(check(found.network, found.target))
+    violations = tuple(violations_of(found.network, found.target))
     placed = None
     if not violations and get_target(found.target).mesh is not None:
         traffic = measure(found.network, found.inputs(data), found.n_steps, threads=threads)
@@ -110,7 +111,8 @@ def export(
     made = made or plan(found, data, seed=seed, threads=threads)
     if made.violations:
         raise error_of(list(made.violations), get_target(found.target))
-    golden = golden_of(found.network, found.inputs(data[:n_golden]), found.n_steps, threads)
+    does = realised(found.network, found.target)
+    golden = golden_of(does, found.inputs(data[:n_golden]), found.n_steps, threads)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         with storage_errors(folder):
