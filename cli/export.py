@@ -117,12 +117,16 @@ def _read(path: Path, dt_ms: float | None) -> tuple[Network, dict[str, Any]]:
         from snnsim.hardware.formats import read_hardware
 
         return read_hardware(path), {}
+    from snnsim.hardware.as_layers import as_layers
+
     if suffix in (".h5", ".hdf5"):
         from snnsim.networkfile import read_network
 
-        return read_network(path)
+        network, facts = read_network(path)
+        if "dialect" in facts:  # `snnsim convert` made it of a NIR file
+            return as_layers(network, float(facts["dt_ms"])), {}
+        return network, facts
     from snnsim.cli.convert_nir import from_file, from_nir
-    from snnsim.hardware.as_layers import as_layers
 
     found = from_nir(path, dt_ms, "exact", None) if suffix == ".nir" else from_file(path, "config", dt_ms)
     return as_layers(found.network, found.dt_ms), {}
