@@ -218,8 +218,8 @@ def _solve(stage: Stage, form: NumberFormat, bits: int, peak: float) -> _Solved:
     scale = grid.step / unit if unit > 0 else 1.0
     most = _ROOM * min(form.rule.v_high, form.rule.u_high) / form.unit / max(peak, 1e-300)
     exact = unit > 0 and scale <= most and all(grid.holds(w.weight * scale) for w in stage.wires)
-    if not exact:
-        scale = min(_room(grid, min(lows), max(highs), stage, form), most)
+    fits = min(_room(grid, min(lows), max(highs), stage, form), most)
+    scale = scale * max(1.0, fits // scale) if exact else fits  # thresholds want the finest units
     weights = tuple(grid.nearest(w.weight * scale) for w in stage.wires)
     ready = (stage.start + stage.bias) * scale
     threshold = np.full(stage.n, float(form.threshold_most))

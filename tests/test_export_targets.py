@@ -16,6 +16,7 @@ from snnsim import Network, Population, Projection, Simulator
 from snnsim.cli.main import app
 from snnsim.config import Config, Run, save_config
 from snnsim.connectivity import Arrays
+from snnsim.datasets import load_dataset
 from snnsim.hardware.as_layers import as_layers
 from snnsim.hardware.tinyodin_place import RULE
 from snnsim.integer_neurons import RULES, IntegerLIF
@@ -272,3 +273,64 @@ def test_a_nir_file_is_exported(form: str, tmp_path: Path) -> None:
     assert code == 0, answer
     assert answer["data"]["losses"][0]["agreement"] > (0.7 if form == "nir" else 0.95)
     assert cli("verify", tmp_path / "out", "--json")[0] == 0
+
+
+# --- trained networks -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an MLP for the digits, shown as black and white: its weights are multiples of 1/8."""
+    torch = pytest.importorskip("torch", reason="needs the extra `train`")
+    folder = tmp_path_factory.mktemp("digits")
+    images = load_dataset("digits", None)
+    x = torch.tensor((images.images.reshape(-1, 64) > 0.5).astype(np.float32))
+    y = torch.tensor(np.asarray(images.labels, np.int64))
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 24), torch.nn.ReLU(), torch.nn.Linear(24, 10))
+    best = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(80):
+        best.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        best.step()
+    with torch.no_grad():
+        for part in model.parameters():
+            part.copy_(torch.round(part * 8) / 8)
+        assert float((model(x).argmax(1) == y).float().mean()) > 0.75
+    torch.save(model.state_dict(), folder / "w.pt")
+    np.save(folder / "x.npy", x[:64].numpy())
+    text = "from torch import nn\ndef make():\n"
+    text += "    return nn.Sequential(nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))\n"
+    (folder / "digits_builder.py").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("target", "how", "more", "kept"),
+    [
+        ("loihi1", ("--method", "exact", "--levels", "1"), (), 1.0),
+        ("generic-int8", ("--method", "exact", "--levels", "1"), (), 1.0),
+        ("generic-int8", ("--method", "exact", "--levels", "15"), (), 0.97),
+        ("generic-int8", ("--method", "rate", "--timesteps", "8"), ("--calibrate", "x.npy"), 0.97),
+        ("loihi1", ("--method", "rate", "--timesteps", "8"), ("--calibrate", "x.npy", "--hard-reset"), 0.8),
+    ],
+)
+def test_trained_digits(
+    target: str, how: tuple[str, ...], more: tuple[str, ...], kept: float, digits: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Counts of the certificate that are kept: all with one level, on weights that the chip has."""
+    monkeypatch.syspath_prepend(str(digits))
+    monkeypatch.chdir(digits)
+    words = ("convert", "w.pt", "--builder", "digits_builder:make", "--calibrate", "x.npy", *how)
+    code, answer = cli(*words, "-o", tmp_path / "net.h5", "--json")
+    assert code == 0, answer
+    words = ("export", tmp_path / "net.h5", "--target", target, "-o", tmp_path / "out", *more, "--json")
+    code, answer = cli(*words)
+    assert code == 0, answer
+    data, exact = answer["data"], answer["data"]["exactness"]
+    assert ("exact" in how) == (exact is not None)
+    assert (data["losses"][0]["agreement"] if exact is None else exact["rate"]) >= kept
+    if exact is not None:
+        assert exact["holds"] == (exact["rate"] == 1.0)
+    assert cli("verify", tmp_path / "out", "--json")[1]["data"]["holds"]
