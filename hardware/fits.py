@@ -9,8 +9,12 @@ from collections.abc import Callable
 
 from snnsim.errors import ConfigError, TargetError
 from snnsim.hardware.limits import Violation, check
+from snnsim.hardware.number_format import FORMATS
 from snnsim.hardware.tinyodin import TinyOdinChip
+from snnsim.integer_neurons import IntegerLIF
+from snnsim.integer_rule import IntegerRule
 from snnsim.network import Network
+from snnsim.spec import rules
 
 
 def _xylo(network: Network) -> object:
@@ -37,7 +41,7 @@ PLACERS: dict[str, Callable[[Network], object]] = {"xylo": _xylo, "ranc": _ranc,
 
 def violations_of(network: Network, target: str) -> list[Violation]:
     """All limits that the network exceeds; where there are none, the first thing that has no place."""
-    found = check(network, target)
+    found = check(network, target) + _alien(network, target)
     if found or target not in PLACERS:
         return found
     try:
@@ -49,6 +53,28 @@ def violations_of(network: Network, target: str) -> list[Violation]:
             Violation(error.where, error.problem, value, error.expected, error.fix, f"placement on {target}")
         ]
     return []
+
+
+def _alien(network: Network, target: str) -> list[Violation]:
+    """Neurons that compute as another chip does.  Resets, and whether there is a current, are theirs."""
+    found = []
+    form = FORMATS.get(target)
+    for name, population in network.populations.items() if form is not None else ():
+        unit = population.unit
+        if form is None or not isinstance(unit, IntegerLIF):
+            continue
+        free = {"most", "synapse"} | ({"reset"} if unit.rule.reset in form.resets else set())
+        other = sorted(
+            key for key in rules(IntegerRule).keys() - free
+            if getattr(unit.rule, key) != getattr(form.rule, key)
+        )  # fmt: skip
+        if other:
+            got, own = (
+                ", ".join(f"{key} {getattr(rule, key)}" for key in other) for rule in (unit.rule, form.rule)
+            )
+            fix = f'give its neurons RULES["{target}"], or quantise a float network'
+            found.append(Violation(f"populations.{name}", "rule", got, own, fix, "snn/integer_rule.py"))
+    return found
 
 
 def realised(network: Network, target: str) -> Network | TinyOdinChip:

@@ -188,6 +188,22 @@ def test_what_does_not_fit_is_named(target: str, tmp_path: Path) -> None:
     assert exported(net, target, tmp_path, "--dry-run")[0] == 5
 
 
+def test_neurons_of_another_chip(tmp_path: Path) -> None:
+    code, answer = exported(tinyodin(), "generic-int8", tmp_path)
+    assert code == 5
+    wrong = answer["data"]["violations"]
+    assert [one["where"] for one in wrong] == ["populations.h", "populations.o"]
+    assert {one["limit"] for one in wrong} == {"rule"}
+    assert "decay linear" in wrong[0]["value"]
+    assert "decay fraction" in wrong[0]["bound"]
+    code, answer = exported(loihi("loihi2"), "loihi1", tmp_path)
+    assert code == 0
+    made, _ = read_network(tmp_path / "out" / "network.h5")
+    unit = made.populations["h"].unit
+    assert isinstance(unit, IntegerLIF)
+    assert unit.rule == RULES["loihi1"]
+
+
 # --- configs and NIR files -------------------------------------------------------------------------------
 
 DT = 0.5
