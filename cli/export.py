@@ -44,7 +44,9 @@ def export(
     hard_reset: Annotated[
         bool, typer.Option("--hard-reset", help="Reset to zero where the chip cannot subtract.")
     ] = False,
-    dt_ms: Annotated[float | None, typer.Option(metavar="MS", help="NIR: the step.")] = None,
+    dt_ms: Annotated[
+        float | None, typer.Option(metavar="MS", help="NIR: the step. A config has its own.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the placement.")] = 0,
     report: Annotated[bool, typer.Option("--report", help="Write report.html into the folder.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show the target's limits and sources.")] = False,
@@ -115,15 +117,19 @@ def _read(path: Path, dt_ms: float | None) -> tuple[Network, dict[str, Any]]:
         from snnsim.hardware.formats import read_hardware
 
         return read_hardware(path), {}
+    from snnsim.hardware.as_layers import as_layers
+
     if suffix in (".h5", ".hdf5"):
         from snnsim.networkfile import read_network
 
-        return read_network(path)
+        network, facts = read_network(path)
+        if "dialect" in facts:  # `snnsim convert` made it of a NIR file
+            return as_layers(network, float(facts["dt_ms"])), {}
+        return network, facts
     from snnsim.cli.convert_nir import from_file, from_nir
-    from snnsim.hardware.as_layers import as_layers
 
     found = from_nir(path, dt_ms, "exact", None) if suffix == ".nir" else from_file(path, "config", dt_ms)
-    return as_layers(found.network), {}
+    return as_layers(found.network, found.dt_ms), {}
 
 
 def in_words(made: Plan, path: Path) -> str:

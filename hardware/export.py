@@ -22,8 +22,9 @@ from snnsim.atomic import storage_errors, sync_folder, write_json
 from snnsim.errors import StorageError
 from snnsim.hardware.energy import ChipEnergy
 from snnsim.hardware.export_energy import energies
+from snnsim.hardware.fits import realised, violations_of
 from snnsim.hardware.golden import Golden, golden_of
-from snnsim.hardware.limits import Violation, check, error_of
+from snnsim.hardware.limits import Violation, error_of
 from snnsim.hardware.placement import Placement, place
 from snnsim.hardware.quantise import Quantised
 from snnsim.hardware.targets import get_target
@@ -91,7 +92,7 @@ def plan(found: Quantised, data: np.ndarray, *, seed: int = 0, threads: int | No
     Violations are in the result; a placement is made where there are none, and the target has cores.  Energy
     is estimated on the first samples.
     """
-    violations = tuple(check(found.network, found.target))
+    violations = tuple(violations_of(found.network, found.target))
     placed: Placement | None = None
     energy: tuple[ChipEnergy, ...] = ()
     if not violations and get_target(found.target).mesh is not None:
@@ -117,7 +118,8 @@ def export(
     made = made or plan(found, data, seed=seed, threads=threads)
     if made.violations:
         raise error_of(list(made.violations), get_target(found.target))
-    golden = golden_of(found.network, found.inputs(data[:n_golden]), found.n_steps, threads)
+    does = realised(found.network, found.target)
+    golden = golden_of(does, found.inputs(data[:n_golden]), found.n_steps, threads)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         with storage_errors(folder):

@@ -4,7 +4,7 @@ compared.
 golden/input_<name>.npy   int32[samples, n, T]   amounts of an input in each step
 golden/spikes_<i>.npy     int32[samples, n, T]   what population i sent in each step
 state_sha256              of u, then v of all neurons after each step, int64 little endian, [samples, n, T] by
-                          population
+                          population; of a chip of tinyODIN, which has no currents, v alone
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ import numpy as np
 
 from snnsim.atomic import storage_errors
 from snnsim.errors import FileError
+from snnsim.hardware.emulated_tinyodin import EmulatedTinyOdin
+from snnsim.hardware.tinyodin import TinyOdinChip
+from snnsim.integer_neurons import IntegerNeuron
 from snnsim.network import Network
 from snnsim.probe import Probe
 from snnsim.simulator import Simulator
@@ -58,18 +61,26 @@ class Golden:
 
 
 def golden_of(
-    network: Network, inputs: Mapping[str, np.ndarray], n_steps: int, threads: int | None = None
-) -> Golden:
-    """Run an integer network.
+    network: Network | TinyOdinChip, inputs: Mapping[str, np.ndarray], n_steps: int,
+    threads: int | None = None,
+) -> Golden:  # fmt: skip
+    """Run an integer network, or a chip of tinyODIN.
 
     inputs  by input whole amounts [samples, n_given, n] of the first n_given steps; later nothing comes
     """
     n_samples = len(next(iter(inputs.values())))
     given = {name: _filled(np.asarray(value), n_steps) for name, value in inputs.items()}
+    kept = {name: np.ascontiguousarray(value.transpose(0, 2, 1), np.int32) for name, value in given.items()}
+    if isinstance(network, TinyOdinChip):
+        return _of_events(network, kept)
+    variables = {  # relays and readouts have no state of their own
+        name: ("u", "v") if isinstance(p.unit, IntegerNeuron) else ()
+        for name, p in network.populations.items()
+    }
     probes = {
         f"{name}__{what}": Probe(target=name, variable=what)
-        for name in network.populations
-        for what in ("s", "u", "v")
+        for name, held in variables.items()
+        for what in ("s", *held)
     }
     with Simulator(network.replace(probes=probes), batch=n_samples, dt_ms=1.0, threads=threads) as sim:
         sim.present(given)
@@ -77,17 +88,28 @@ def golden_of(
         hashed, spikes = hashlib.sha256(), {}
         for name in network.populations:
             spikes[name] = _ordered(sim.samples(f"{name}__s")[1][:-1]).astype(np.int32)
-            for what in ("u", "v"):
+            for what in variables[name]:
                 hashed.update(_ordered(sim.samples(f"{name}__{what}")[1][1:]).astype("<i8").tobytes())
-    kept = {name: np.ascontiguousarray(value.transpose(0, 2, 1), np.int32) for name, value in given.items()}
     return Golden(kept, spikes, hashed.hexdigest())
 
 
-def again(network: Network, golden: Golden, threads: int | None = None) -> Golden:
+def _of_events(chip: TinyOdinChip, inputs: dict[str, np.ndarray]) -> Golden:
+    source = EmulatedTinyOdin(chip)
+    given, _ = source.given(np.concatenate([inputs[name] for name in chip.inputs], axis=1))
+    ran = [layers for _, layers in source.runs(given, (), None)]
+    hashed, spikes = hashlib.sha256(), {}
+    for name in chip.outputs:
+        spikes[name] = np.concatenate([layers[name]["s"] for layers in ran]).astype(np.int32)
+        hashed.update(np.concatenate([layers[name]["v"] for layers in ran]).astype("<i8").tobytes())
+    return Golden(inputs, spikes, hashed.hexdigest())
+
+
+def again(network: Network | TinyOdinChip, golden: Golden, threads: int | None = None) -> Golden:
     """The same inputs, in order, shown to another realisation of the network."""
     values = [value.transpose(0, 2, 1) for value in golden.inputs.values()]
     n_steps = values[0].shape[1]
-    return golden_of(network, dict(zip(network.stimuli, values, strict=True)), n_steps, threads)
+    names = network.stimuli if isinstance(network, Network) else network.inputs
+    return golden_of(network, dict(zip(names, values, strict=True)), n_steps, threads)
 
 
 def read_golden(folder: Path, facts: Mapping[str, Any]) -> Golden:

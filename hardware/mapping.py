@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 
@@ -91,3 +92,30 @@ def consecutive(
             first += -(-n // per_core)
     tile = np.arange(first) // cores_per_tile
     return Mapping(core_of, np.stack([tile // height, tile % height], axis=1))
+
+
+def with_inputs(
+    network: Network, mapping: Mapping, *, width: int, height: int, cores_per_tile: int, per_core: int
+) -> Mapping:
+    """The same mapping, with inputs that lie on no core on the first free ones, filled one after the other.
+
+    Raises TargetError where too few are free.
+    """
+    taken = Counter((int(x), int(y)) for x, y in mapping.position)
+    free = [
+        (x, y) for x in range(width) for y in range(height) for _ in range(cores_per_tile - taken[x, y])
+    ]
+    sizes = network_sizes(network)
+    missing = [name for name in sizes if name not in mapping.core_of]
+    ends = np.cumsum([sizes[name] for name in missing])
+    needed = -(-int(ends[-1]) // per_core) if missing else 0
+    if needed > len(free):
+        raise TargetError(
+            "too few free cores for inputs", where=f"stimuli.{', '.join(missing)}", got=len(free),
+            expected=f"{needed}, for {per_core} units each", fix="make the network or its input smaller",
+        )  # fmt: skip
+    core_of = dict(mapping.core_of)
+    for name, end in zip(missing, ends, strict=True):
+        core_of[name] = mapping.n_cores + np.arange(end - sizes[name], end) // per_core
+    places = np.array(free[:needed], np.int64).reshape(-1, 2)
+    return Mapping(core_of, np.concatenate([np.asarray(mapping.position), places]))

@@ -168,25 +168,6 @@ def _fan_out(subject: Subject) -> Found:
         yield f"populations.{name}", _one(len({p.target for p in subject.links.values() if p.source == name}))
 
 
-def _distinct_weights(subject: Subject) -> Found:
-    """Different weights but 0 into a neuron, of the one that has the most, over all projections."""
-    seen: dict[str, list[np.ndarray]] = {}
-    for _, p, rule in subject.rules():
-        weight = weights_of(p)
-        rows = weight.reshape(len(weight), -1)
-        n = subject.populations[p.target].n
-        if isinstance(rule, Dense):
-            seen.setdefault(p.target, []).append(rows)
-        elif isinstance(rule, Conv):
-            seen.setdefault(p.target, []).append(np.repeat(rows, n // len(rows), axis=0))
-        else:
-            seen.setdefault(p.target, []).append(np.broadcast_to(rows, (n, 1)))
-    for name, matrices in seen.items():
-        together = np.sort(np.concatenate(matrices, axis=1), axis=1)
-        new = np.concatenate([np.ones((len(together), 1), bool), np.diff(together, axis=1) != 0], axis=1)
-        yield f"populations.{name}", _one(float((new & (together != 0)).sum(axis=1).max()))
-
-
 def _of_windows(value: Callable[[Window], np.ndarray]) -> Callable[[Subject], Found]:
     def measure(subject: Subject) -> Found:
         for where, _, rule in subject.rules():
@@ -225,7 +206,6 @@ MEASURES: Mapping[str, Callable[[Subject], Found]] = {
     "unit": _units,
     "fan_in": _fan_in,
     "fan_out": _fan_out,
-    "distinct_weights": _distinct_weights,
     "kernel": _of_windows(lambda rule: np.array(rule.kernel(), np.float64)),
     "channels": _of_windows(lambda rule: np.array(rule.channels(), np.float64)),
     "map": _of_windows(lambda rule: np.array((rule.height, rule.width), np.float64)),

@@ -18,11 +18,11 @@ import numpy as np
 from snnsim.atomic import write_text
 from snnsim.errors import ConfigError, TargetError
 from snnsim.hardware.activity import Wires, wires
-from snnsim.hardware.mapping import Mapping, network_sizes
+from snnsim.hardware.mapping import Mapping, network_sizes, with_inputs
 from snnsim.integer_neurons import IntegerLIF
 from snnsim.network import Network
 
-TILES, HEIGHT, CORES_PER_TILE, NEURONS_PER_CORE = 32, 4, 4, 1024  # of arch/loihi.yaml; 8 columns
+WIDTH, HEIGHT, CORES_PER_TILE, NEURONS_PER_CORE = 8, 4, 4, 1024  # of arch/loihi.yaml
 _UNIT = 64.0  # of our potentials in one of SANA-FE's
 _BELOW = 2.0**-40  # a threshold that is reached is one that is passed from so far below
 _SYNAPSES = {"dense": "loihi_dense_synapse", "sparse": "loihi_sparse_synapse", "conv": "loihi_conv_synapse"}
@@ -36,10 +36,14 @@ def write_sanafe(
 
     inputs    [n_steps, n] of zeros and ones by input: one sample
     encoding  as for `wires`
+    Inputs that the mapping does not have are put on free cores: SANA-FE has nothing beside the chip.
     Returns whether SANA-FE's spikes are ours, step for step; if not, currents are rounded differently.
     Raises TargetError for what its Loihi or this format does not have.
     """
     mapping.check(network)
+    mapping = with_inputs(
+        network, mapping, width=WIDTH, height=HEIGHT, cores_per_tile=CORES_PER_TILE, per_core=NEURONS_PER_CORE
+    )
     table = wires(network, encoding)
     lines = ["network:", "  name: snnsim", "  groups:"]
     for name, n in network_sizes(network).items():
@@ -166,8 +170,6 @@ def _shift(unit: object) -> int:
 def _mappings(network: Network, mapping: Mapping, table: Wires) -> Iterator[str]:
     address, occupied = _addresses(mapping), np.zeros(mapping.n_cores, np.int64)
     for name in network_sizes(network):
-        if name not in mapping.core_of:
-            raise TargetError("SANA-FE places inputs on cores too", where=f"mapping.core_of.{name}")
         words = {
             table.encoding[link] for link, p in network.projections.items() if p.target == name
         }  # fmt: skip
@@ -194,7 +196,7 @@ def _addresses(mapping: Mapping) -> list[str]:
     held: dict[int, int] = {}
     found = []
     for core, (x, y) in enumerate(np.asarray(mapping.position).tolist()):
-        if not (0 <= x < TILES // HEIGHT and 0 <= y < HEIGHT):
+        if not (0 <= x < WIDTH and 0 <= y < HEIGHT):
             raise TargetError(
                 "outside of the mesh of Loihi", where=f"core {core}", got=(x, y), expected="8 columns, 4 rows"
             )

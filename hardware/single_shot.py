@@ -114,8 +114,7 @@ def single_shot(
         wire = Wire(f"{extra}_to_{stage.name}", extra, Dense(weight=digits), digits, stage.depth)
         keep_v = 0.0 if stage.kind == "signed" and "subtract" in form.resets else 1.0
         full = replace(stage, wires=(*stage.wires, wire), keep_v=keep_v, bias=0 * stage.bias)
-        whole = one.whole
-        chosen[stage.name] = replace(whole, weights=(*whole.weights, digits))
+        chosen[stage.name] = replace(one.whole, weights=(*one.whole.weights, digits))
         made.append(full)
     sizes = {**stages.inputs, extra: ones.size}
     found = build_integer(sizes, made, chosen, form)
@@ -126,7 +125,7 @@ def single_shot(
     output_unit = 1 / (form.unit * chosen[last.name].scale)
     signed = [stage.name for stage in stages.stages if stage.kind == "signed"]
     exactness = Exactness(
-        exact=unit == 1.0 and all(one.exact for one in solved.values()),
+        exact=np.array_equal(amounts * unit, inputs) and all(one.exact for one in solved.values()),
         n_samples=len(inputs),
         n_checked={key: expected[key].size for key in signed},
         n_equal={key: int(np.count_nonzero(ran.totals[key] == expected[key])) for key in signed},
@@ -135,14 +134,12 @@ def single_shot(
         data=data_hash(inputs),
     )
     source = Ran({**expected, name: amounts, extra: given[extra].sum(axis=1)}, expected[last.name])
-    return Shot(
-        found, n_steps, stages.depth, unit, output_unit, {extra: ones}, exactness, tuple(made),
-        chosen, source, ran
-    )  # fmt: skip
+    facts = {extra: ones}, exactness, tuple(made), chosen, source, ran
+    return Shot(found, n_steps, stages.depth, unit, output_unit, *facts)
 
 
 def amount_unit(amounts: np.ndarray, form: NumberFormat) -> float:
-    """What an input amount is divided by so that it fits: 1, or a 255th of the largest.
+    """What an input amount is divided by so that it fits: 1, what all share, or a 255th of the largest.
 
     Raises TargetError where the target takes nothing but spikes.
     """
@@ -150,11 +147,14 @@ def amount_unit(amounts: np.ndarray, form: NumberFormat) -> float:
     largest = float(np.abs(amounts).max(initial=0.0))
     if largest <= most:
         return 1.0
+    shared = float(np.gcd.reduce(np.rint(np.abs(amounts)).astype(np.int64), axis=None))
+    if largest / shared <= most:
+        return shared
     if most < 2:
         raise TargetError(
             f"{form.name} takes spikes, not amounts", where="input", got=f"amounts up to {largest:g}",
             expected="zeros and ones", code="target.input",
-            fix="convert with inputs of one bit (Quantisation(input_bits=1)), or take loihi2",
+            fix="convert with inputs of zeros and ones, or take loihi2",
         )  # fmt: skip
     return largest / most
 
@@ -218,8 +218,8 @@ def _solve(stage: Stage, form: NumberFormat, bits: int, peak: float) -> _Solved:
     scale = grid.step / unit if unit > 0 else 1.0
     most = _ROOM * min(form.rule.v_high, form.rule.u_high) / form.unit / max(peak, 1e-300)
     exact = unit > 0 and scale <= most and all(grid.holds(w.weight * scale) for w in stage.wires)
-    if not exact:
-        scale = min(_room(grid, min(lows), max(highs), stage, form), most)
+    fits = min(_room(grid, min(lows), max(highs), stage, form), most)
+    scale = scale * max(1.0, fits // scale) if exact else fits  # thresholds want the finest units
     weights = tuple(grid.nearest(w.weight * scale) for w in stage.wires)
     ready = (stage.start + stage.bias) * scale
     threshold = np.full(stage.n, float(form.threshold_most))

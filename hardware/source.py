@@ -17,7 +17,7 @@ import numpy as np
 from snnsim.errors import ConfigError, TargetError
 from snnsim.hardware.quantise import Quantised, as_steps, quantise, quantise_exact
 from snnsim.identity import fingerprint
-from snnsim.integer_neurons import IntegerLIF
+from snnsim.integer_neurons import RULES, IntegerLIF
 from snnsim.network import Network
 
 
@@ -105,6 +105,18 @@ def _steps(
 
 def _as_it_is(network: Network, target: str, n_steps: int, repeat: int) -> Quantised:
     last = list(network.populations.values())[-1]
+    made = network.replace(
+        populations={name: p.replace(neuron=_own(p.unit, target)) for name, p in network.populations.items()}
+    )
     return Quantised(
-        network, target, 0, n_steps, repeat, 0, 1.0, np.ones(last.n), "spikes", (), fingerprint(network, {})
+        made, target, 0, n_steps, repeat, 0, 1.0, np.ones(last.n), "spikes", (), fingerprint(network, {})
     )  # fmt: skip
+
+
+def _own(unit: object, target: str) -> object:
+    """A neuron of one Loihi as one of the other: they differ in the width of their input alone."""
+    loihi = {name: RULES[name] for name in ("loihi1", "loihi2")}
+    if target not in loihi or not isinstance(unit, IntegerLIF):
+        return unit
+    width = {key: getattr(loihi[target], key) for key in ("a_low", "a_high", "a_overflow")}
+    return unit.replace(rule=unit.rule.replace(**width)) if unit.rule in loihi.values() else unit

@@ -25,6 +25,8 @@ from snnsim.network import Network
 from snnsim.propagators import parameter_columns, start_mv
 from snnsim.stimuli import Analogue
 
+_NOTHING = 1e-12  # of the way to the threshold: what rounding leaves between a reset and a resting potential
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -188,6 +190,7 @@ def _membrane(base: Stage, unit: Neuron, dt_ms: float, target: str) -> Stage:
     keep_v = 1.0 + alike("tau_m_ms", value[k.P_LEAK])
     keep_u, gain = alike("synapse", value[k.P_CC]), alike("synapse", value[k.P_VC])
     reset = value[k.RESET]
+    reset = np.where(np.abs(reset) < _NOTHING * np.abs(value[k.THRESHOLD] - reset), 0.0, reset)
     if (keep_v < 1.0 or unit.reset == "subtract") and np.any(reset):
         raise _unfit(
             target, f"{where}.v_reset_mv", float(reset[np.argmax(np.abs(reset))]), "the resting potential",

@@ -133,9 +133,7 @@ RANC = Target(
     limits=limits((
         ("unit", "one_of", _UNITS, "", _RANC, "read"),
         ("connection", "one_of", _LAYERS, "", "any rule: written out as a crossbar", "ours"),
-        ("population", "most", 256, "neurons a core", _RANC, "read"),
         ("fan_in", "most", 256, "axons a core", _RANC, "read"),
-        ("distinct_weights", "most", 4, "a neuron", _RANC, "read"),
         ("weight", "least", -256, "", f"{_RANC}: 9 bits", "read"),
         ("weight", "most", 255, "", f"{_RANC}: 9 bits", "read"),
         ("weight", "multiple", 1, "", f"{_RANC}: 9 bits", "read"),
@@ -145,10 +143,11 @@ RANC = Target(
         ("bias", "most", 255, "", f"{_RANC}: the leak, 9 bits", "read"),
         ("refractory", "most", 0, "ticks", f"{_RANC}: neurons have none", "read"),
         ("spikes_per_step", "most", 1, "", _RANC, "read"),
-        ("fan_out", "most", 1, "target layers: a neuron sends to one axon", _RANC, "read"),
         ("delay", "least", 1, "ticks", f"{_RANC}: 4 bits of tick", "read"),
         ("delay", "most", 15, "ticks", f"{_RANC}: 4 bits of tick", "read"),
     )),
+    notes=("256 neurons and 256 axons of 4 types a core, one axon for a neuron to send to: placement cuts "
+           "populations and copies neurons for that, and refuses what it cannot",),
 )  # fmt: skip
 
 _SPIN = "sPyNNaker constants.py, synapse_dynamics_static.py; SpiNNMachine version_spin1.py"

@@ -37,7 +37,8 @@ class Writer:
     targets  for which it is written
     name     of its file, or of its folder
     write    raises TargetError for what the format cannot say
-    reads    does formats.py have a reader that gives the same populations, by which the artefact is checked
+    reads    does formats.py have a reader, by which the artefact is checked
+    outputs_only  does what is read have other populations, of which the last has the outputs
     """
 
     title: str
@@ -45,6 +46,7 @@ class Writer:
     name: str
     write: Callable[[Content, Path], None]
     reads: bool = False
+    outputs_only: bool = False
 
 
 def _netx(content: Content, path: Path) -> None:
@@ -104,10 +106,15 @@ WRITERS: list[Writer] = [
     Writer("NIR of an integer network", ("loihi2",), "network.nir", _nir, reads=True),
     Writer("SANA-FE network, first golden sample", ("loihi1",), "network.yaml", _sanafe),
     Writer("PyNN script, first golden sample", ("spinnaker1",), "network.py", _pynn),
-    Writer("Xylo specification", ("xylo",), "xylo.json", _xylo),
-    Writer("RANC memory files", ("ranc",), "ranc", _ranc),
-    Writer("tinyODIN memory files", ("tinyodin",), "tinyodin", _tinyodin),
+    Writer("Xylo specification", ("xylo",), "xylo.json", _xylo, True, True),
+    Writer("RANC memory files", ("ranc",), "ranc", _ranc, True, True),
+    Writer("tinyODIN memory files", ("tinyodin",), "tinyodin", _tinyodin, reads=True),
 ]
+
+
+def outputs_only(name: str) -> bool:
+    """Is the artefact of this name compared by its outputs alone."""
+    return any(writer.name == name and writer.outputs_only for writer in WRITERS)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,6 @@ MAKE = {
     "hidden": lambda v: (linked(dense(np.ones(int(v)))), "hidden"),
     "fan_in": lambda v: (linked(dense(np.ones(int(v)))), B),
     "fan_out": lambda v: (fan_out(int(v)), "populations.a"),
-    "distinct_weights": lambda v: (linked(dense([0, *np.arange(1, v + 1), 1])), B),
     "connection": lambda v: (linked(CONNECTIONS[v]), AB),
     "unit": lambda v: (linked(dense(1), unit=UNITS[v]), B),
     "kernel": lambda v: (linked(conv(kernel=int(v), size=int(v))), AB),

@@ -87,8 +87,6 @@ def test_what_the_chip_or_the_format_does_not_have(tmp_path: Path) -> None:
         write(tmp_path, network, Mapping(ids, np.array([(8, 0)])))
     with pytest.raises(TargetError, match=r"tile \(1, 2\): more cores than a tile.*at most 4"):
         write(tmp_path, network, Mapping(ids, np.array([(1, 2)] * 5)))
-    with pytest.raises(TargetError, match=r"core_of\.in: .*inputs on cores"):
-        write(tmp_path, network, consecutive(network, inputs=False))
     full = one_layer(lif(), n=1021)
     assert write(tmp_path, full, consecutive(full, 1021))
     ids = {"in": np.zeros(3, int), "a": np.zeros(1021, int)}
@@ -103,6 +101,16 @@ def test_what_the_chip_or_the_format_does_not_have(tmp_path: Path) -> None:
     two = image_network()
     with pytest.raises(TargetError, match=r"projections\.loop\.delay_ms|populations\.maps: SANA-FE stores"):
         write_sanafe(tmp_path / "n.yaml", two, scattered(two, 4), {"pixels": spikes(1, 3, 72)[0]})
+
+
+def test_inputs_without_a_place_go_to_free_cores(tmp_path: Path) -> None:
+    network = one_layer(lif())
+    every = np.array([(x, y) for x in range(8) for y in range(4) for _ in range(4)])
+    full = Mapping({"a": np.zeros(4, int)}, every)
+    with pytest.raises(TargetError, match=r"stimuli\.in: too few free cores for inputs; got 0, expected 1"):
+        write(tmp_path, network, full)
+    assert write(tmp_path, network, Mapping({"a": np.zeros(4, int)}, np.delete(every, 5, axis=0)))
+    assert '  - n_in.2: {core: 1.3, soma: "loihi_inputs[2]"}' in (tmp_path / "n.yaml").read_text()
 
 
 @pytest.fixture(scope="module")
