@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mnist_mlp import shifted
 from torch import nn
 
 from snnsim.datasets import Dataset, load_dataset
@@ -37,7 +38,7 @@ from snnsim.stimuli import Analogue
 
 CACHE = Path(__file__).resolve().parent / ".cache"
 LEVELS = (1 / 2, 1 / 8, 3 / 4, 3 / 8, 1 / 4, 7 / 8, 5 / 8, 1 / 16)
-_BATCH, _SEED, _SHIFT = 100, 0, 1
+_BATCH, _SEED = 100, 0
 
 
 @dataclass(frozen=True)
@@ -167,16 +168,6 @@ def _neuron(kept: float, bias: np.ndarray) -> IF | LIF:
         return IF(**given, i_bias_pa=c_m * bias)
     tau = -1 / math.log(kept)
     return LIF(**given, tau_m_ms=tau, v_rest_mv=0.0, i_bias_pa=c_m * bias / (tau * (1 - kept)))
-
-
-def shifted(images: torch.Tensor, chance: torch.Generator) -> torch.Tensor:
-    """Every image [n, 784] moved by up to a pixel, up or down and left or right."""
-    n, side = len(images), 28
-    padded = nn.functional.pad(images.view(n, side, side), (_SHIFT,) * 4).view(n, -1)
-    by = torch.randint(0, 2 * _SHIFT + 1, (n, 2), generator=chance)
-    width = side + 2 * _SHIFT
-    place = (torch.arange(side)[:, None] * width + torch.arange(side)).view(-1)
-    return padded.gather(1, place + (by[:, :1] * width + by[:, 1:]))
 
 
 def train(name: str, data: Dataset, cache: Path, kind: str = "spiking", fake: Sequence[Any] = ()) -> Spiking:

@@ -17,6 +17,7 @@ import numpy as np
 from snnsim.atomic import replacing, write_text
 from snnsim.errors import ConfigError, TargetError
 from snnsim.hardware.pynn_cells import Cell, cell_of
+from snnsim.hardware.spike_trains import spike_train
 from snnsim.hardware.synapses import synapses
 from snnsim.layers import LayerRule
 from snnsim.models import Conductance
@@ -103,7 +104,7 @@ def _stimulus(
     if isinstance(stimulus, SpikeTrains):
         times, ids, n = stimulus.times_ms, stimulus.ids, stimulus.n
     elif isinstance(stimulus, Analogue):
-        times, ids = np.nonzero(_train(name, inputs, stimulus.n))
+        times, ids = np.nonzero(spike_train(inputs, name, stimulus.n, "PyNN"))
         n = stimulus.n
     else:
         raise TargetError(
@@ -112,18 +113,6 @@ def _stimulus(
         )  # fmt: skip
     arrays[f"{word}_times"], arrays[f"{word}_ids"] = np.asarray(times, np.float64), np.asarray(ids, np.int64)
     return [f"    {word} = source(sim, {n}, data, {word!r}, {name!r})"]
-
-
-def _train(name: str, inputs: Mapping[str, np.ndarray], n: int) -> np.ndarray:
-    found = np.asarray(inputs.get(name, np.zeros((0, 0))))
-    if found.ndim != 2 or found.shape[1] != n:
-        raise ConfigError(
-            "an input needs its spikes",
-            where=f"inputs.{name}", got=list(found.shape), expected=f"[n_steps, {n}]",
-        )  # fmt: skip
-    if not np.isin(found, (0, 1)).all():
-        raise TargetError("a spike has no amount in PyNN", where=f"inputs.{name}", expected="zeros and ones")
-    return found
 
 
 def _built(network: Network, seed: int) -> RangeSimulator | None:

@@ -140,7 +140,7 @@ def quantise(
     whole_inputs = {name: np.rint(data / unit)}
     chosen: dict[str, Whole] = {}
     rows = []
-    for stage in (even(_in_units(stage, name, unit)) for stage in stages.stages):
+    for stage in (even(stage.in_units(name, unit)) for stage in stages.stages):
         task = Task(
             stage, form, bits, groups(stage, form, by_channel), source, n_steps, total, stage.name in hard
         )
@@ -225,12 +225,6 @@ def input_unit(data: np.ndarray, form: NumberFormat) -> float:
             fix="show frames of zeros and ones, [n_samples, n_steps, n]; or take loihi2",
         )  # fmt: skip
     return largest / levels
-
-
-def _in_units(stage: Stage, name: str, unit: float) -> Stage:
-    """Weights from the input, for amounts in place of values."""
-    wires = tuple(replace(w, weight=w.weight * unit) if w.source == name else w for w in stage.wires)
-    return replace(stage, wires=wires)
 
 
 def even(stage: Stage) -> Stage:

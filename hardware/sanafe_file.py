@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from snnsim.atomic import write_text
-from snnsim.errors import ConfigError, TargetError
+from snnsim.errors import TargetError
 from snnsim.hardware.activity import Wires, wires
 from snnsim.hardware.mapping import Mapping, network_sizes, with_inputs
+from snnsim.hardware.spike_trains import spike_train
 from snnsim.integer_neurons import IntegerLIF
 from snnsim.network import Network
 
@@ -135,17 +136,7 @@ def _check(unit: IntegerLIF, where: str) -> None:
 
 
 def _trains(inputs: Table[str, np.ndarray], name: str, n: int) -> Iterator[str]:
-    train = np.asarray(inputs.get(name, np.zeros((0, 0))))
-    if train.ndim != 2 or train.shape[1] != n:
-        raise ConfigError(
-            "an input needs its spikes",
-            where=f"inputs.{name}", got=list(train.shape), expected=f"[n_steps, {n}]",
-        )  # fmt: skip
-    if not np.isin(train, (0, 1)).all():
-        raise TargetError(
-            "a spike of SANA-FE's Loihi has no amount", where=f"inputs.{name}",
-            got=float(train[~np.isin(train, (0, 1))].flat[0]), expected="zeros and ones",
-        )  # fmt: skip
+    train = spike_train(inputs, name, n, "SANA-FE's Loihi")
     for unit in range(n):
         spikes = ", ".join("1" if value else "0" for value in train[:, unit])
         yield f"        - {unit}: {{spikes: [{spikes}]}}"

@@ -102,7 +102,7 @@ def single_shot(
     unit, expected = amount_unit(inputs, form), evaluate(network, {name: inputs})
     _check(stages, form)
     extra = next(free for k in range(99) if (free := _ONE + "_" * k) not in network.populations)
-    ready = [_in_units(stage, name, unit) for stage in stages.stages]
+    ready = [stage.in_units(name, unit) for stage in stages.stages]
     amounts = np.rint(inputs / unit)
     peaks = {stage.name: _peak(stage, {**expected, name: amounts}) for stage in ready}
     solved = {stage.name: _solve(stage, form, bits, peaks[stage.name]) for stage in ready}
@@ -157,11 +157,6 @@ def amount_unit(amounts: np.ndarray, form: NumberFormat) -> float:
             fix="convert with inputs of zeros and ones, or take loihi2",
         )  # fmt: skip
     return largest / most
-
-
-def _in_units(stage: Stage, name: str, unit: float) -> Stage:
-    wires = tuple(replace(w, weight=w.weight * unit) if w.source == name else w for w in stage.wires)
-    return replace(stage, wires=wires)
 
 
 def _peak(stage: Stage, totals: dict[str, np.ndarray]) -> float:

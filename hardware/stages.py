@@ -71,6 +71,11 @@ class Stage:
     refractory: int = 0
     depth: int = 0
 
+    def in_units(self, name: str, unit: float) -> Stage:
+        """The same for an input that comes in amounts of which each stands for the value `unit`."""
+        wires = tuple(replace(w, weight=w.weight * unit) if w.source == name else w for w in self.wires)
+        return replace(self, wires=wires)
+
 
 @dataclass(frozen=True)
 class Stages:

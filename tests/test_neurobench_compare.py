@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from benchmark_files import load
 
 NEEDED = ("neurobench", "snntorch", "torch")
 ABSENT = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -20,18 +19,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def benchmark_file() -> ModuleType:
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "neurobench_compare.py"
-    spec = importlib.util.spec_from_file_location("neurobench_compare", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.parent))  # its neighbours, as when it is run
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(path.parent))
-    return module
+    return load("neurobench_compare")
 
 
 @pytest.mark.parametrize("name", ["mlp", "pruned mlp", "cnn"])

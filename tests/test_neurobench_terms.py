@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmark_files import load
 from chip_networks import dense, image_network, lif, link, spikes
 
 from snnsim import Network, Population, Probe, Simulator
@@ -100,13 +99,7 @@ def test_the_same_numbers_as_neurobench() -> None:
     from neurobench.models import SNNTorchModel
     from torch import nn
 
-    path = Path(__file__).resolve().parent.parent / "benchmarks" / "neurobench_compare.py"
-    spec = importlib.util.spec_from_file_location("neurobench_compare", path)
-    assert spec is not None
-    assert spec.loader is not None
-    benchmark = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = benchmark
-    spec.loader.exec_module(benchmark)
+    benchmark = load("neurobench_compare")
 
     class Integrator(snntorch.Leaky):  # spikes before it takes the threshold off
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmark_files import load
 from chip_networks import dense, image_network, lif, link, scattered, spikes
 
 from snnsim import Network, Population, TargetError
@@ -115,14 +116,7 @@ def test_inputs_without_a_place_go_to_free_cores(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def benchmark_file() -> ModuleType:
-    path = HERE.parent / "benchmarks" / "energy_sanafe.py"
-    spec = importlib.util.spec_from_file_location("energy_sanafe", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load("energy_sanafe")
 
 
 @pytest.mark.peer
